@@ -1,0 +1,60 @@
+"""Settings: from the environment over defaults. Read once, at the top of a command."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from databoard.names import as_bool
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where things are. All paths are absolute."""
+
+    is_test: bool
+    deployment_path: Path
+    db_url: str
+    threads: str
+
+    @property
+    def kits_path(self) -> Path:
+        """One folder per kit."""
+        return self.deployment_path / "ramp-kits"
+
+    @property
+    def data_path(self) -> Path:
+        """Data of kits that keep it apart from their code: `<data_path>/<kit>/data`."""
+        return self.deployment_path / "ramp-data"
+
+    @property
+    def submissions_path(self) -> Path:
+        """One folder per submission."""
+        return self.deployment_path / "submissions"
+
+
+def load(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings.
+
+    `DATABOARD_TEST=True` switches to `DATABOARD_DEPLOYMENT_PATH_TEST`. Without
+    `DATABOARD_DB_URL` the database is a SQLite file in the deployment folder.
+    Raises InvalidValue when `DATABOARD_TEST` is no boolean.
+    """
+    env = os.environ if environment is None else environment
+    is_test = as_bool("DATABOARD_TEST", env.get("DATABOARD_TEST") or "False")
+    variable, default = (
+        ("DATABOARD_DEPLOYMENT_PATH_TEST", "deployment-test")
+        if is_test
+        else ("DATABOARD_DEPLOYMENT_PATH", "deployment")
+    )
+    # A typed path is relative to where it was typed, the default is beside the code.
+    typed = env.get(variable)
+    deployment = Path(typed).expanduser().resolve() if typed else ROOT / default
+    return Settings(
+        is_test=is_test,
+        deployment_path=deployment,
+        db_url=env.get("DATABOARD_DB_URL") or f"sqlite:///{deployment / 'databoard.db'}",
+        threads=env.get("OMP_NUM_THREADS") or "1",
+    )

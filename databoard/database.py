@@ -1,0 +1,201 @@
+"""Engines, transactions, migrations, and the few places where the two dialects differ."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.orm import Session
+
+from databoard.config import ROOT
+from databoard.errors import DataboardError, InvalidValue
+from databoard.names import printable
+
+MIGRATIONS = ROOT / "migrations"
+
+
+def open_engine(url: str) -> Engine:
+    """An engine on `sqlite:///path` or `postgresql://user:password@host/name`.
+
+    Raises InvalidValue for any other URL.
+    """
+    parsed = _parse(url)
+    if parsed.get_backend_name() == "postgresql":
+        return create_engine(parsed, pool_pre_ping=True)
+    engine = create_engine(parsed, connect_args={"timeout": 60})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+@contextmanager
+def session_scope(engine: Engine) -> Iterator[Session]:
+    """A session that writes: committed at the end, rolled back on any error."""
+    with Session(engine, expire_on_commit=False) as session, session.begin():
+        yield session
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Session]:
+    """A session that only reads; on SQLite it waits for no writer."""
+    with Session(engine.execution_options(reads_only=True), expire_on_commit=False) as session:
+        yield session
+
+
+def check(engine: Engine) -> None:
+    """Raise DataboardError unless the database is there and at this code's revision."""
+    here, wanted = current_revision(engine), head_revision()
+    if here == wanted:
+        return
+    if here is None:
+        raise DataboardError(
+            f"There is no Databoard database at {shown(engine.url)}.",
+            "Make it with: inv db-upgrade",
+        )
+    if here not in revisions():
+        raise DataboardError(
+            f"The database at {shown(engine.url)} is at revision {here}, which this code does "
+            f"not know (its newest is {wanted}).",
+            "Install the version of Databoard that made it.",
+        )
+    raise DataboardError(
+        f"The database at {shown(engine.url)} is at revision {here}, this code needs {wanted}.",
+        "Upgrade it with: inv db-upgrade",
+    )
+
+
+def current_revision(engine: Engine) -> str | None:
+    """The revision the database is at; None when it has no tables (or is not there)."""
+    path = _sqlite_path(engine.url)
+    if path is not None and not path.exists():
+        return None
+    try:
+        with engine.execution_options(reads_only=True).connect() as connection:
+            if not engine.dialect.has_table(connection, "alembic_version"):
+                return None
+            row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
+            return str(row[0]) if row else None
+    except DBAPIError as error:
+        raise unreachable(engine.url, error) from error
+
+
+def unreachable(url: URL, error: DBAPIError) -> DataboardError:
+    """What to tell a person whose database does not answer. Never shows the password."""
+    reason = str(error.orig).strip().splitlines()[0] if error.orig else type(error).__name__
+    if isinstance(error, OperationalError):
+        return DataboardError(
+            f"The database {shown(url)} does not answer: {reason}",
+            "Check DATABOARD_DB_URL, and that the server runs.",
+        )
+    return DataboardError(f"The database {shown(url)} refused: {reason}")
+
+
+def revisions() -> list[str]:
+    """Revision ids of the migrations, oldest first; a file is named `<id>_<what>.py`."""
+    return sorted(path.name.split("_")[0] for path in (MIGRATIONS / "versions").glob("*_*.py"))
+
+
+def head_revision() -> str:
+    """The newest revision of this code, read from the file names: Alembic is slow to import."""
+    return revisions()[-1]
+
+
+def upgrade(url: str) -> None:
+    """Bring the database at `url` to the newest revision, making it if need be."""
+    from alembic import command
+
+    with _migrating(url) as config:
+        command.upgrade(config, "head")
+
+
+def new_migration(url: str, message: str) -> Path:
+    """Write the migration from the database at `url` to the models. Returns its file.
+
+    Raises DataboardError when nothing differs.
+    """
+    from alembic import command
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    from databoard.model import Base
+
+    engine = open_engine(url)
+    check(engine)
+    with engine.connect() as connection:
+        if not compare_metadata(MigrationContext.configure(connection), Base.metadata):
+            raise DataboardError(
+                "The models and the database do not differ.", "There is nothing to migrate."
+            )
+    with _migrating(url) as config:
+        number = f"{int(head_revision()) + 1:04d}"
+        script = command.revision(config, message=message, autogenerate=True, rev_id=number)
+    assert script is not None and not isinstance(script, list)
+    return Path(script.path)
+
+
+def shown(url: URL) -> str:
+    """The URL without its password."""
+    return url.render_as_string(hide_password=True)
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise InvalidValue(
+            "DATABOARD_DB_URL is not a database URL.",
+            "Use postgresql://user:password@host/name or sqlite:////absolute/path.db.",
+        ) from error
+    if parsed.drivername in ("postgresql", "postgres", "postgresql+psycopg2"):
+        # Named, since SQLAlchemy's default driver for PostgreSQL changes with its version.
+        return parsed.set(drivername="postgresql+psycopg2")
+    if parsed.drivername == "sqlite" and parsed.database not in (None, "", ":memory:"):
+        return parsed
+    raise InvalidValue(
+        f"DATABOARD_DB_URL names the database kind {printable(parsed.drivername)}.",
+        "Use postgresql://user:password@host/name or sqlite:////absolute/path.db.",
+    )
+
+
+def _sqlite_path(url: URL) -> Path | None:
+    return Path(url.database or "") if url.get_backend_name() == "sqlite" else None
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # transactions are begun below, not by the driver
+    cursor = connection.cursor()
+    for pragma in ("foreign_keys=ON", "journal_mode=WAL", "synchronous=NORMAL"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Any) -> None:
+    # A transaction that reads first and writes later would fail at once, without waiting, when
+    # another has written in between: so writers take the lock when they begin.
+    reads_only = connection.get_execution_options().get("reads_only", False)
+    connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def _migrating(url: str) -> Iterator[Any]:
+    from alembic.config import Config
+
+    engine = open_engine(url)
+    path = _sqlite_path(engine.url)
+    if path is not None and not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # It will hold password hashes: nobody else reads it.
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    try:
+        with engine.connect() as connection:
+            config.attributes["connection"] = connection
+            yield config
+    except DBAPIError as error:
+        raise unreachable(engine.url, error) from error
+    finally:
+        engine.dispose()

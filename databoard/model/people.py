@@ -1,0 +1,57 @@
+"""Users, teams and who is in them."""
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, String
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from databoard.model.base import Base, db_now
+from databoard.names import MAX_NAME
+
+ACCESS_LEVELS = ("not_confirmed", "asked", "user", "admin")
+
+
+class User(Base):
+    """A person who can log in. `asked` waits for an admin's approval."""
+
+    __tablename__ = "user_account"
+    __table_args__ = (
+        CheckConstraint(f"access_level IN {ACCESS_LEVELS}", name="access_level"),
+        CheckConstraint("length(name) > 0", name="name"),
+        CheckConstraint("email = lower(email)", name="email"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(MAX_NAME), unique=True)
+    email: Mapped[str] = mapped_column(String(254), unique=True)
+    firstname: Mapped[str] = mapped_column(String(100), default="")
+    lastname: Mapped[str] = mapped_column(String(100), default="")
+    password_hash: Mapped[str | None] = mapped_column(String(200))
+    access_level: Mapped[str] = mapped_column(String(20), default="asked")
+    created_at: Mapped[datetime] = mapped_column(default=db_now())
+
+
+class Team(Base):
+    """Who competes. Every user has a team of the same name."""
+
+    __tablename__ = "team"
+    __table_args__ = (CheckConstraint("length(name) > 0", name="name"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(MAX_NAME), unique=True)
+    created_at: Mapped[datetime] = mapped_column(default=db_now())
+
+    members: Mapped[list[User]] = relationship(secondary="team_member")
+
+
+class TeamMember(Base):
+    """A user in a team."""
+
+    __tablename__ = "team_member"
+
+    team_id: Mapped[int] = mapped_column(
+        ForeignKey("team.id", ondelete="CASCADE"), primary_key=True
+    )
+    user_id: Mapped[int] = mapped_column(
+        ForeignKey("user_account.id", ondelete="CASCADE"), primary_key=True, index=True
+    )

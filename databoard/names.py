@@ -1,0 +1,92 @@
+"""What names, titles and numbers may look like, wherever they come from."""
+
+import math
+import re
+import unicodedata
+
+from databoard.errors import InvalidValue
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", re.ASCII)
+MAX_NAME = 80
+MAX_TITLE = 200
+
+
+def check_name(kind: str, name: str) -> str:
+    """Return `name` if it can be a file name, an URL part and an identifier in every table.
+
+    Raises InvalidValue: empty, over 80 characters, `..`, or anything but ASCII letters, digits,
+    `_`, `-` and `.`.
+    """
+    if len(name) > MAX_NAME:
+        raise InvalidValue(
+            f"The {kind} name is {len(name)} characters long: {printable(name[:20])}…",
+            f"Choose a name of at most {MAX_NAME} characters.",
+        )
+    if not _NAME.fullmatch(name) or ".." in name:
+        raise InvalidValue(
+            f"{printable(name)} cannot be the name of a {kind}.",
+            "Use letters, digits, '_', '-' and single '.', beginning with a letter, digit or '_'.",
+        )
+    return name
+
+
+def check_title(kind: str, title: str) -> str:
+    """Return `title` stripped. Raises InvalidValue: empty, too long, or control characters."""
+    title = title.strip()
+    if not 0 < len(title) <= MAX_TITLE or any(
+        unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp") for character in title
+    ):
+        raise InvalidValue(
+            f"{printable(title[:40])} cannot be the title of a {kind}.",
+            f"Use 1 to {MAX_TITLE} characters on one line.",
+        )
+    return title
+
+
+def as_bool(what: str, value: str | bool | int) -> bool:
+    """Read `True/False/1/0/yes/no` in any case. Raises InvalidValue."""
+    text = str(value).strip().lower()
+    if text in ("true", "1", "yes"):
+        return True
+    if text in ("false", "0", "no"):
+        return False
+    raise InvalidValue(f"{what} is {printable(str(value))}.", "Use True or False (or 1/0, yes/no).")
+
+
+def as_number(what: str, value: str | float) -> float:
+    """Read a number; `inf` and `-inf` are numbers, `nan` is not. Raises InvalidValue."""
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if math.isnan(number):
+        raise InvalidValue(f"{what} is {printable(str(value))}.", "Use a number; inf is one.")
+    return number
+
+
+def as_count(what: str, value: str | int, least: int = 1) -> int:
+    """Read a whole number of at least `least`. Raises InvalidValue."""
+    try:
+        number = int(value)
+    except ValueError:
+        number = least - 1
+    if number < least:
+        raise InvalidValue(
+            f"{what} is {printable(str(value))}.", f"Use a whole number of at least {least}."
+        )
+    return number
+
+
+def as_list(what: str, value: str) -> list[str]:
+    """Read a comma list. Raises InvalidValue: empty, or an element twice."""
+    items = [item.strip() for item in value.split(",")]
+    if "" in items or len(set(items)) < len(items):
+        raise InvalidValue(
+            f"{what} is {printable(value)}.", "Write names with commas between them, each once."
+        )
+    return items
+
+
+def printable(text: str) -> str:
+    """Quote `text` for a terminal: control characters are escaped."""
+    return repr(text)

@@ -1,0 +1,95 @@
+"""Users, teams and sign-ups."""
+
+import re
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from databoard.errors import AlreadyThere, DataboardError, InvalidValue
+from databoard.lookup import check_free, find
+from databoard.model import Event, EventTeam, Team, User
+from databoard.names import printable
+
+_EMAIL = re.compile(r"[^\s@\"'<>()\[\],;:\\]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", re.ASCII)
+APPROVED = ("user", "admin")
+
+
+def create_user(
+    session: Session,
+    name: str,
+    email: str,
+    firstname: str = "",
+    lastname: str = "",
+    password: str | None = None,
+    access_level: str = "asked",
+) -> User:
+    """Add a user, and a team of the same name.
+
+    Without a password the account exists but cannot log in. Raises InvalidValue, AlreadyThere.
+    """
+    check_free(session, User, name)
+    check_free(session, Team, name)
+    email = email.strip().lower()
+    if not _EMAIL.fullmatch(email) or len(email) > 254:
+        raise InvalidValue(f"{printable(email)} is not a mail address.", "Write name@host.domain.")
+    owner = session.scalar(select(User.name).where(User.email == email))
+    if owner is not None:
+        raise AlreadyThere(
+            f"The mail address {email} already belongs to the user {owner}.",
+            "Use that account, or another address.",
+        )
+    for what, value in (("first name", firstname), ("last name", lastname)):
+        if len(value) > 100 or not value.isprintable():
+            raise InvalidValue(
+                f"The {what} {printable(value[:40])} cannot be stored.",
+                "Use at most 100 printable characters.",
+            )
+    user = User(
+        name=name,
+        email=email,
+        firstname=firstname.strip(),
+        lastname=lastname.strip(),
+        password_hash=None if password is None else hash_password(password),
+        access_level=access_level,
+    )
+    session.add_all([user, Team(name=name, members=[user])])
+    return user
+
+
+def hash_password(password: str) -> str:
+    """The argon2id hash, at the library's recommended cost. Raises InvalidValue if too short."""
+    from argon2 import PasswordHasher
+
+    if len(password) < 8:
+        raise InvalidValue("The password is too short.", "Use at least 8 characters.")
+    return PasswordHasher().hash(password)
+
+
+def approve_user(session: Session, name: str) -> User:
+    """Let a user who asked for an account in. Raises NotFound, DataboardError (already in)."""
+    user = find(session, User, name)
+    if user.access_level in APPROVED:
+        raise DataboardError(f"The user {name} is already approved.", "There is nothing to do.")
+    user.access_level = "user"
+    return user
+
+
+def sign_up_team(session: Session, event_name: str, team_name: str) -> EventTeam:
+    """Sign a team up to an event.
+
+    Raises NotFound, AlreadyThere, DataboardError (a member is not approved).
+    """
+    event, team = find(session, Event, event_name), find(session, Team, team_name)
+    if session.get(EventTeam, (event.id, team.id)) is not None:
+        raise AlreadyThere(
+            f"The team {team_name} is already signed up to {event_name}.", "There is nothing to do."
+        )
+    waiting = [member.name for member in team.members if member.access_level not in APPROVED]
+    if waiting:
+        raise DataboardError(
+            f"{', '.join(waiting)} of the team {team_name} is not approved.",
+            f"Approve first: inv approve-user {waiting[0]}",
+        )
+    event_team = EventTeam(event=event, team=team)
+    session.add(event_team)
+    return event_team

@@ -1,0 +1,317 @@
+"""The local engine: folds as processes on this machine, side by side up to a number of slots."""
+
+import ast
+import asyncio
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from databoard.model import states
+from databoard.training import sandbox
+from databoard.training.channel import ChannelClosed
+from databoard.training.engines.servers import KitServers, PlatformFailed, Servers
+from databoard.training.outcome import FoldOutcome, Scores, SubmissionFailed, Work
+
+STEPS = ("started", "trained", "validated", "tested", "done")
+STATE_OF_STEP = {"trained": states.TRAINED, "validated": states.VALIDATED, "tested": states.TESTED}
+ERROR_AFTER = {
+    None: states.TRAINING_ERROR,
+    "started": states.TRAINING_ERROR,
+    "trained": states.VALIDATING_ERROR,
+    "validated": states.TESTING_ERROR,
+    "tested": states.SCORING_ERROR,
+    "done": states.SCORING_ERROR,
+}
+TICK = 0.1
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+class Slots:
+    """How many folds run at once."""
+
+    def __init__(self, number: int) -> None:
+        self._free, self._waiting = number, 0
+        self._changed = asyncio.Condition()
+
+    async def take(self) -> None:
+        """Wait for a slot."""
+        async with self._changed:
+            self._waiting += 1
+            try:
+                await self._changed.wait_for(lambda: self._free > 0)
+                self._free -= 1
+            finally:
+                self._waiting -= 1
+
+    async def give(self) -> None:
+        """Give a slot back."""
+        async with self._changed:
+            self._free += 1
+            self._changed.notify_all()
+
+    async def idle(self) -> None:
+        """Wait until a slot is free that no fold waits for."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._free > self._waiting)
+
+
+@dataclass
+class Run:
+    """A submission under way, and what its folds have used and reached."""
+
+    work: Work
+    kit: KitServers
+    folder: Path
+    reached: Callable[[str, int | None], None]
+    running: dict[int, float] = field(default_factory=dict)  # request number: since when
+    spent: float = 0.0
+    is_out_of_time: bool = False
+    steps: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def job(self) -> str:
+        """Its name for the scorer."""
+        return f"{self.work.submission_id}.{self.work.attempt}"
+
+    def note(self, step: str, fold: int) -> None:
+        """A fold reached a step; when all have, the submission has reached a state."""
+        self.steps[step] = self.steps.get(step, 0) + 1
+        if step == "done":
+            self.reached("done", fold)
+        elif step in STATE_OF_STEP and self.steps[step] == self.work.n_folds:
+            self.reached(STATE_OF_STEP[step], None)
+
+    def seconds(self) -> float:
+        """What its folds have run, together."""
+        return self.spent + sum(time.monotonic() - since for since in self.running.values())
+
+    def kill(self) -> None:
+        """End all its folds."""
+        for number in self.running:
+            with contextlib.suppress(ChannelClosed):
+                self.kit.folds.tell({"do": "kill", "run": number})
+
+
+class Status:
+    """What a fold says of itself, line by line. It is hostile: known words, once, in order."""
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        self.reader, self.writer = os.pipe()
+        os.set_blocking(self.reader, False)
+        asyncio.get_running_loop().add_reader(self.reader, self.read)
+        self.times: dict[str, float] = {}
+        self.failure: dict[str, Any] = {}
+        self._note, self._rest, self._left = note, b"", 256 * 1024
+
+    def read(self) -> None:
+        """Take in what has come."""
+        with contextlib.suppress(BlockingIOError):
+            while self._left > 0 and (data := os.read(self.reader, 65536)):
+                self._left -= len(data)
+                *lines, self._rest = (self._rest + data).split(b"\n")
+                for line in lines:
+                    self._take(line)
+            asyncio.get_running_loop().remove_reader(self.reader)
+
+    def close(self) -> None:
+        """Take in the rest; nothing more will come."""
+        self.read()
+        asyncio.get_running_loop().remove_reader(self.reader)
+        os.close(self.reader)
+
+    @property
+    def last(self) -> str | None:
+        """The last step reached."""
+        return next(reversed(self.times), None)
+
+    def seconds(self, step: str) -> float:
+        """How long it took to reach a step from the one before."""
+        return self.times[step] - self.times[STEPS[STEPS.index(step) - 1]]
+
+    def _take(self, line: bytes) -> None:
+        step = line.decode(errors="replace")
+        if len(self.times) < len(STEPS) and step == STEPS[len(self.times)]:
+            self.times[step] = time.monotonic()
+            self._note(step)
+        elif line.startswith(b"{") and not self.failure:
+            with contextlib.suppress(ValueError):
+                self.failure = json.loads(line)
+
+
+class LocalEngine:
+    """Trains submissions on this machine. Use it as `async with`."""
+
+    def __init__(self, slots: int, threads: str = "1") -> None:
+        self.slots = Slots(slots)
+        self._threads = threads
+
+    async def __aenter__(self) -> "LocalEngine":
+        self._servers = Servers(self._threads)
+        self._servers.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._servers.close()
+
+    async def run(
+        self,
+        work: Work,
+        reached: Callable[[str, int | None], None],
+        queued: Callable[[], None],
+    ) -> Scores:
+        """Train, predict and score all folds of a submission.
+
+        `reached(state, None)` is called when all folds have reached a state, `reached("done",
+        fold)` when one is through; `queued()` once all folds wait for their slots. Raises
+        SubmissionFailed, PlatformFailed.
+        """
+        try:
+            kit = await self._servers.open(work.kit, work.data)
+            if (kit.n_folds, kit.folds_digest) != (work.n_folds, work.folds_digest):
+                raise PlatformFailed(
+                    "The folds of the kit have changed since the event was added. Take them over, "
+                    "and train all again, with: inv add-event … --force"
+                )
+            kit.users += 1
+            try:
+                folder = self._servers.scratch / f"{work.submission_id}.{work.attempt}"
+                return await self._run(Run(work, kit, folder, reached), queued)
+            finally:
+                kit.users -= 1
+        except ChannelClosed as error:
+            self._servers.stop()  # the next submission starts them afresh
+            raise PlatformFailed("A process of the training engine died.") from error
+
+    async def _run(self, run: Run, queued: Callable[[], None]) -> Scores:
+        kit = run.kit
+        kit.folds.tell({"do": "preload", "modules": imported_modules(run.work.files)})
+        try:
+            async with asyncio.TaskGroup() as group:
+                clock = group.create_task(_keep_time(run))
+                tasks = [
+                    group.create_task(self._fold(run, fold)) for fold in range(run.work.n_folds)
+                ]
+                await asyncio.sleep(0)  # now each of them waits for its slot
+                queued()
+                await asyncio.gather(*tasks)
+                clock.cancel()
+            answer, _ = await kit.scorer.call({"do": "bag", "job": run.job})
+        except* (SubmissionFailed, ChannelClosed) as errors:
+            first = errors.exceptions[0]
+            raise (first.exceptions[0] if isinstance(first, ExceptionGroup) else first) from None
+        finally:
+            with contextlib.suppress(ChannelClosed):
+                kit.scorer.tell({"do": "drop", "job": run.job})
+            shutil.rmtree(run.folder, ignore_errors=True)
+        if "error" in answer:
+            raise SubmissionFailed(states.SCORING_ERROR, "predictions", answer["error"])
+        folds = [task.result() for task in tasks]
+        for index, prefixes in enumerate(answer["prefixes"]):
+            for fold, prefix in zip(folds, prefixes, strict=True):
+                fold.scores[index] += prefix
+        return Scores(folds, answer["overall"])
+
+    async def _fold(self, run: Run, fold: int) -> FoldOutcome:
+        folder = run.folder / str(fold)
+        await self.slots.take()
+        try:
+            status, answer = await _run_fold(run, fold, folder)
+        finally:
+            await self.slots.give()
+        if "done" not in status.times or answer["exit"] != 0:
+            raise _failure(run, fold, status, answer)
+        scored, _ = await run.kit.scorer.call(
+            {
+                "do": "score",
+                "job": run.job,
+                "fold": fold,
+                "from": str(folder / "out"),
+                "to": str(run.work.predictions),
+            }
+        )
+        shutil.rmtree(folder)
+        if "error" in scored:
+            raise SubmissionFailed(states.SCORING_ERROR, "predictions", scored["error"], fold)
+        return FoldOutcome(
+            train_time=status.seconds("trained"),
+            valid_time=status.seconds("validated"),
+            test_time=status.seconds("tested"),
+            max_memory=answer["max_memory"],
+            scores=scored["scores"],
+        )
+
+
+async def _run_fold(run: Run, fold: int, folder: Path) -> tuple[Status, dict[str, Any]]:
+    """Run a fold's process to its end, whatever that is."""
+    sandbox.make_folder(folder, run.work.files)
+    _, labels = await run.kit.scorer.call({"do": "labels", "fold": fold})
+    status = Status(lambda step: run.note(step, fold))
+    files = [*labels, status.writer]
+    request = {"do": "run", "folder": str(folder), "memory_limit": run.work.memory_limit}
+    try:
+        try:
+            number = run.kit.folds.begin(request, files)
+        finally:
+            for file in files:
+                os.close(file)
+        run.running[number] = time.monotonic()
+        try:
+            answer, _ = await run.kit.folds.answer(number)
+        except asyncio.CancelledError:
+            run.kill()
+            raise
+        finally:
+            run.spent += time.monotonic() - run.running.pop(number)
+    finally:
+        status.close()
+    return status, answer
+
+
+async def _keep_time(run: Run) -> None:
+    while run.seconds() < run.work.time_limit:
+        await asyncio.sleep(TICK)
+    run.is_out_of_time = True
+    run.kill()
+
+
+def _failure(run: Run, fold: int, status: Status, answer: dict[str, Any]) -> SubmissionFailed:
+    """Why a fold did not end well, in words for the participant."""
+    state, limit = ERROR_AFTER[status.last], run.work.memory_limit
+    if run.is_out_of_time:
+        text = f"The submission ran longer than its {run.work.time_limit} seconds."
+        return SubmissionFailed(state, "time", text, fold)
+    if answer["too_much"]:
+        text = f"The submission used more than its {limit} MB of memory."
+        return SubmissionFailed(state, "memory", text, fold)
+    kind, reason = status.failure.get("kind"), status.failure.get("reason")
+    if kind in ("exception", "memory", "predictions") and isinstance(reason, str):
+        text = _CONTROL.sub("�", reason)
+        if kind == "memory":
+            text += f"\nThe submission may use {limit} MB of memory."
+        return SubmissionFailed(state, kind, text, fold)
+    code = answer["exit"]
+    how = (
+        f"by the signal {signal.Signals(-code).name}" if code < 0 else f"with the exit code {code}"
+    )
+    return SubmissionFailed(state, "crash", f"The process of the submission ended {how}.", fold)
+
+
+def imported_modules(files: Path) -> list[str]:
+    """The modules that a submission names in its imports. None of its code is run."""
+    names: set[str] = set()
+    for file in files.glob("*.py"):
+        with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+            for node in ast.walk(ast.parse(file.read_bytes())):
+                if isinstance(node, ast.Import):
+                    names.update(alias.name for alias in node.names)
+                elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                    names.add(node.module)
+    return sorted(names)[:200]

@@ -1,0 +1,140 @@
+"""The processes that the local engine keeps: a forkserver, and two servers per kit."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from databoard.config import ROOT
+from databoard.errors import DataboardError
+from databoard.training import sandbox
+from databoard.training.channel import Caller, pair
+
+MAX_KITS = 4
+Signature = tuple[tuple[str, int, int], ...]
+
+
+class PlatformFailed(DataboardError):
+    """This machine cannot train a submission: its kit is broken, or a process of ours died."""
+
+
+@dataclass
+class KitServers:
+    """The scorer and the fold server of a kit, as its files were when they were started."""
+
+    signature: Signature
+    folder: Path
+    scorer: Caller
+    folds: Caller
+    n_folds: int
+    folds_digest: str
+    users: int = 0
+
+    def close(self) -> None:
+        """End both, and forget the features."""
+        self.scorer.close()
+        self.folds.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Servers:
+    """Starts what is needed when it is needed. Imports are paid once, data is read once per kit."""
+
+    def __init__(self, threads: str) -> None:
+        self.scratch = Path(tempfile.mkdtemp(prefix="databoard-"))
+        self._environment = sandbox.environment(ROOT, self.scratch, threads)
+        self._forkserver: Caller | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._kits: dict[Path, KitServers] = {}
+        self._opening = asyncio.Lock()
+
+    def start(self) -> Caller:
+        """The forkserver; it begins to import at once, and serves when it is through."""
+        if self._forkserver is None or not self._forkserver.is_open:
+            ours, theirs = pair()
+            with theirs:
+                command = [sys.executable, "-m", "databoard.training.forkserver"]
+                self._process = subprocess.Popen(
+                    [*command, str(theirs.fileno())],
+                    pass_fds=[theirs.fileno()],
+                    env=self._environment,
+                    cwd=self.scratch,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,  # kits print
+                )
+            self._forkserver = Caller(ours)
+        return self._forkserver
+
+    def stop(self) -> None:
+        """End all processes; those of a fold end with its fold server."""
+        for kit in self._kits.values():
+            kit.close()
+        self._kits.clear()
+        if self._forkserver is not None:
+            self._forkserver.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def close(self) -> None:
+        """End all, and remove the scratch folder."""
+        self.stop()
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    async def open(self, kit: Path, data: Path) -> KitServers:
+        """The servers of a kit, started again when its files have changed.
+
+        Raises PlatformFailed (the kit cannot be loaded), ChannelClosed (a process died).
+        """
+        async with self._opening:
+            signature = _signature(kit, data)
+            servers = self._kits.get(kit)
+            is_good = servers is not None and servers.scorer.is_open and servers.folds.is_open
+            if servers is not None and is_good and servers.signature == signature:
+                self._kits[kit] = self._kits.pop(kit)  # the latest used comes last
+                return servers
+            # A changed kit's servers go on for those who use them, and end with the worker.
+            for old in [path for path in self._kits if path == kit or len(self._kits) >= MAX_KITS]:
+                if self._kits[old].users == 0:
+                    self._kits.pop(old).close()
+            self._kits[kit] = await self._open(kit, data, signature)
+            return self._kits[kit]
+
+    async def _open(self, kit: Path, data: Path, signature: Signature) -> KitServers:
+        folder = Path(tempfile.mkdtemp(dir=self.scratch, prefix="kit-"))
+        features = folder / "features"
+        scorer = await self._fork("scorer")
+        request = {"kit": str(kit), "data": str(data), "features": str(features)}
+        answer, _ = await scorer.call(request)
+        if "error" in answer:
+            scorer.close()
+            raise PlatformFailed(answer["error"])
+        code = sandbox.copy_code(kit, folder / kit.name)
+        folds = await self._fork("folds")
+        await folds.call({"code": str(code), "features": str(features)})
+        return KitServers(
+            signature, folder, scorer, folds, answer["n_folds"], answer["folds_digest"]
+        )
+
+    async def _fork(self, server: str) -> Caller:
+        ours, theirs = pair()
+        with theirs:
+            await self.start().call({"server": server}, [theirs.fileno()])
+        return Caller(ours)
+
+
+def _signature(kit: Path, data: Path) -> Signature:
+    """What tells that a kit's code or data was replaced: names, times and sizes."""
+    folders = [kit, kit / "external_imports", kit / "data", data / "data"]
+    entries = [entry for folder in folders if folder.is_dir() for entry in os.scandir(folder)]
+    return tuple(
+        sorted(
+            (entry.path, entry.stat().st_mtime_ns, entry.stat().st_size)
+            for entry in entries
+            if entry.is_file()
+        )
+    )

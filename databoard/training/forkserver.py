@@ -1,0 +1,49 @@
+"""The process that imports the libraries once, and forks the servers of each kit.
+
+It never reads a kit's data nor a submission. Its children are a *scorer* (has the labels, runs
+no submitted code) and a *fold server* (has the features, forks a process per fold).
+"""
+
+import gc
+import os
+import signal
+import socket
+import sys
+
+from databoard.training import fold, scorer
+from databoard.training.channel import Channel, ChannelClosed
+
+SERVERS = {"scorer": scorer.serve, "folds": fold.serve}
+
+
+def serve(channel: Channel) -> None:
+    """Fork a server for each `{"server": name}` that comes with the socket to serve on."""
+    import rampwf  # noqa: F401 - what takes a second, paid here once
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker decides
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the servers
+    gc.collect()
+    gc.freeze()  # or the collector of each child would copy every page
+    while True:
+        try:
+            request, files = channel.receive()
+        except ChannelClosed:
+            return
+        if os.fork() == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            channel.socket.close()
+            try:
+                SERVERS[request["server"]](Channel(socket.socket(fileno=files[0])))
+            except ChannelClosed:
+                os._exit(0)
+            except BaseException:
+                sys.excepthook(*sys.exc_info())
+                os._exit(1)
+            os._exit(0)
+        for file in files:
+            os.close(file)
+        channel.send({"id": request["id"]})
+
+
+if __name__ == "__main__":
+    serve(Channel(socket.socket(fileno=int(sys.argv[1]))))

@@ -1,0 +1,57 @@
+"""What training a submission gives: scores, or one reason why not. Plain numbers throughout."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from databoard.errors import DataboardError
+
+
+@dataclass(frozen=True)
+class Work:
+    """A submission to train, as an engine needs to know it. Limits in seconds and MB."""
+
+    submission_id: int
+    attempt: int
+    label: str
+    kit: Path
+    data: Path
+    files: Path
+    predictions: Path
+    n_folds: int
+    folds_digest: str
+    time_limit: int
+    memory_limit: int
+
+
+@dataclass
+class FoldOutcome:
+    """One fold: seconds, MB, and `scores[i] = (train, valid, test, valid_bag, test_bag)` of the
+    i-th score type; None where a score is undefined.
+    """
+
+    train_time: float
+    valid_time: float
+    test_time: float
+    max_memory: float
+    scores: list[list[float | None]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """All folds, and per score type the bag, mean and deviation over folds."""
+
+    folds: list[FoldOutcome]
+    overall: list[dict[str, float | None]]
+
+
+class SubmissionFailed(DataboardError):
+    """The submission cannot be scored: the state it ends in, the kind of failure, the fold.
+
+    `kind` is one of exception, time, memory, crash, predictions, platform.
+    """
+
+    def __init__(self, state: str, kind: str, message: str, fold: int | None = None) -> None:
+        super().__init__(message)
+        self.state = state
+        self.kind = kind
+        self.fold = fold

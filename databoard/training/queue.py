@@ -1,0 +1,210 @@
+"""The queue is the `submission` table: claim, lease, heartbeat, release, finish.
+
+Every statement that changes a leased submission names the attempt that holds the lease, so a
+worker that lost it changes nothing. All times are the database's.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import ColumnElement, case, insert, literal_column, select, update
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.orm import Session
+
+from databoard.errors import LeaseLost
+from databoard.model import (
+    EventScoreType,
+    FoldRun,
+    FoldScore,
+    ScoreType,
+    Submission,
+    SubmissionScore,
+    db_now,
+)
+from databoard.model.states import CHECKING_ERROR, LEASED, NEW, SCORED, TRAINING, path
+from databoard.training.outcome import Scores, SubmissionFailed
+
+MAX_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right of a worker to train a submission, fenced by its attempt number."""
+
+    submission_id: int
+    attempt: int
+    worker: str
+
+
+def claim(
+    session: Session, worker: str, seconds: float, which: ColumnElement[bool] | None = None
+) -> Lease | None:
+    """Lease the oldest waiting submission, among `which`; None when there is none.
+
+    One statement: on both databases at most one worker gets a submission.
+    """
+    # Written as a literal, so that SQLite sees that the partial index serves.
+    waiting = select(Submission.id).where(Submission.state == literal_column(f"'{NEW}'"))
+    if which is not None:
+        waiting = waiting.where(which)
+    oldest = waiting.order_by(Submission.id).limit(1).with_for_update(skip_locked=True)
+    row = session.execute(
+        update(Submission)
+        .where(Submission.id == oldest.scalar_subquery())
+        .values(
+            state=TRAINING,
+            worker=worker,
+            attempt=Submission.attempt + 1,
+            lease_end=db_now(seconds),
+            training_at=db_now(),
+        )
+        .returning(Submission.id, Submission.attempt)
+        .execution_options(synchronize_session=False)
+    ).first()
+    return None if row is None else Lease(row.id, row.attempt, worker)
+
+
+def renew(
+    session: Session, lease: Lease, seconds: float, source: str = TRAINING, target: str = TRAINING
+) -> None:
+    """The heartbeat; goes from one leased state on to another, if need be. Raises LeaseLost."""
+    for step in path(source, target) if target != source else ():
+        _change(session, lease, state=step)
+    _change(session, lease, lease_end=db_now(seconds))
+
+
+def release(session: Session, lease: Lease) -> None:
+    """Give the submission back untried, as when a worker is stopped. Raises LeaseLost."""
+    _change(session, lease, state=NEW, worker=None, lease_end=None, training_at=None)
+
+
+def fail(session: Session, lease: Lease, source: str, failure: SubmissionFailed) -> None:
+    """End in a failed state, with its reason. Raises LeaseLost."""
+    *steps, last = path(source, failure.state)
+    for step in steps:  # what one fold did not reach, no one sees: it is one transaction
+        _change(session, lease, state=step)
+    _change(
+        session,
+        lease,
+        state=last,
+        worker=None,
+        lease_end=None,
+        ended_at=db_now(),
+        error_kind=failure.kind,
+        error_fold=failure.fold,
+        error_message=failure.message,
+    )
+
+
+def finish(session: Session, lease: Lease, source: str, scores: Scores) -> None:
+    """Store the scores and end as `scored`. Raises LeaseLost; then nothing is stored."""
+    *steps, last = path(source, SCORED)
+    for step in steps:
+        _change(session, lease, state=step)
+    n = len(scores.folds)
+    _change(
+        session,
+        lease,
+        state=last,
+        worker=None,
+        lease_end=None,
+        ended_at=db_now(),
+        train_time=sum(fold.train_time for fold in scores.folds) / n,
+        valid_time=sum(fold.valid_time for fold in scores.folds) / n,
+        test_time=sum(fold.test_time for fold in scores.folds) / n,
+        max_memory=max(fold.max_memory for fold in scores.folds),
+    )
+    submission_id = lease.submission_id
+    directions = session.execute(
+        select(EventScoreType.id, ScoreType.is_lower_the_better)
+        .join(EventScoreType.score_type)
+        .join(Submission, Submission.event_id == EventScoreType.event_id)
+        .where(Submission.id == submission_id)
+        .order_by(EventScoreType.position)
+    ).all()
+    session.execute(
+        insert(SubmissionScore),
+        [
+            {
+                "submission_id": submission_id,
+                "event_score_type_id": type_,
+                "bag_key": sort_key(values["valid_bag"], is_lower),
+                "mean_key": sort_key(values["valid_mean"], is_lower),
+                **values,
+            }
+            for (type_, is_lower), values in zip(directions, scores.overall, strict=True)
+        ],
+    )
+    runs = [asdict(fold) for fold in scores.folds]
+    fold_scores = [run.pop("scores") for run in runs]
+    session.execute(
+        insert(FoldRun),
+        [{"submission_id": submission_id, "fold": fold, **run} for fold, run in enumerate(runs)],
+    )
+    columns = ("train", "valid", "test", "valid_bag", "test_bag")
+    session.execute(
+        insert(FoldScore),
+        [
+            {
+                "submission_id": submission_id,
+                "fold": fold,
+                "event_score_type_id": type_,
+                **dict(zip(columns, values, strict=True)),
+            }
+            for fold, rows in enumerate(fold_scores)
+            for (type_, _), values in zip(directions, rows, strict=True)
+        ],
+    )
+
+
+def sweep(session: Session) -> int:
+    """Take back what dead workers hold; returns how many leases had ended.
+
+    A submission whose lease ended MAX_ATTEMPTS times is a `checking_error`: something about it
+    kills workers.
+    """
+    lost = Submission.lost_leases + 1
+    last_one = lost >= MAX_ATTEMPTS
+    done = session.execute(
+        update(Submission)
+        .where(Submission.lease_end < db_now(), Submission.state.in_(LEASED))
+        .values(
+            state=case((last_one, CHECKING_ERROR), else_=NEW),
+            error_kind=case((last_one, "platform"), else_=None),
+            error_message=case(
+                (last_one, f"The worker died {MAX_ATTEMPTS} times while training it."), else_=None
+            ),
+            ended_at=case((last_one, db_now()), else_=None),
+            lost_leases=lost,
+            worker=None,
+            lease_end=None,
+            training_at=None,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    assert isinstance(done, CursorResult)
+    return done.rowcount
+
+
+def sort_key(score: float | None, is_lower_the_better: bool) -> float:
+    """What leaderboards sort by, the lowest first; an undefined score comes last."""
+    if score is None:
+        return math.inf
+    return score if is_lower_the_better else -score
+
+
+def _change(session: Session, lease: Lease, **values: object) -> None:
+    done = session.execute(
+        update(Submission)
+        .where(
+            Submission.id == lease.submission_id,
+            Submission.attempt == lease.attempt,
+            Submission.worker == lease.worker,
+            Submission.state.in_(LEASED),
+        )
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+    assert isinstance(done, CursorResult)
+    if done.rowcount != 1:
+        raise LeaseLost(f"The lease of submission {lease.submission_id} is lost.")

@@ -1,0 +1,216 @@
+"""The process that has the labels: it gives each fold its training labels, and scores.
+
+It runs the kit's code and never a submission's; what comes back from a submission is read as
+plain arrays. Scores are ramp-workflow's own, fold by fold and bagged.
+"""
+
+import math
+import os
+import pickle
+import stat
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from databoard.errors import DataboardError
+from databoard.kits import Data, digest_of, load_data, load_problem
+from databoard.training.channel import Channel, Message
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class BadPredictions(DataboardError):
+    """Predictions that cannot be scored."""
+
+
+def serve(channel: Channel) -> None:
+    """Open one kit, then answer `labels`, `score`, `bag` and `drop`, one after the other."""
+    request, _ = channel.receive()
+    number = request["id"]
+    try:
+        scorer = Scorer(Path(request["kit"]), Path(request["data"]), Path(request["features"]))
+    except DataboardError as error:
+        channel.send({"id": number, "error": error.message})
+        return
+    channel.send(
+        {
+            "id": number,
+            "n_folds": len(scorer.data.folds),
+            "folds_digest": digest_of(scorer.data.folds),
+        }
+    )
+    while True:
+        request, _ = channel.receive()
+        answer: Message = {"id": request["id"]}
+        files: list[int] = []
+        try:
+            match request["do"]:
+                case "labels":
+                    files = [scorer.labels(request["fold"])]
+                case "score":
+                    answer["scores"] = scorer.score(
+                        request["job"], request["fold"], Path(request["from"]), Path(request["to"])
+                    )
+                case "bag":
+                    answer |= scorer.bag(request["job"])
+                case "drop":
+                    scorer.predictions.pop(request["job"], None)
+        except BadPredictions as error:
+            answer["error"] = error.message
+        channel.send(answer, files)
+        for file in files:
+            os.close(file)
+
+
+class Scorer:
+    """A kit with its data, and the predictions of the submissions that are under way."""
+
+    def __init__(self, kit: Path, data_path: Path, features: Path) -> None:
+        os.chdir(kit)
+        self.problem = load_problem(kit)
+        self.data: Data = load_data(self.problem, data_path, kit.name)
+        self.predictions: dict[str, dict[int, tuple[Any, Any, list[Any]]]] = {}
+        with features.open("wb") as file:
+            pickle.dump((self.data.X_train, self.data.X_test), file, protocol=5)
+
+    def labels(self, fold: int) -> int:
+        """An open, nameless file with what a fold may know: (y, train_is, valid_is).
+
+        Every label outside of the training rows is overwritten with the first training label,
+        so that the array keeps its type, its shape and a legal value in each place.
+        """
+        train_is, valid_is = self.data.folds[fold]
+        y = self.data.y_train[[train_is[0]] * len(self.data.y_train)]
+        y[train_is] = self.data.y_train[train_is]
+        with tempfile.TemporaryFile() as file:
+            pickle.dump((y, train_is, valid_is), file, protocol=5)
+            file.seek(0)
+            return os.dup(file.fileno())
+
+    def score(self, job: str, fold: int, source: Path, target: Path) -> list[list[float | None]]:
+        """Read a fold's predictions from `source`, score them, keep them in `target`.
+
+        Returns per score type [train, valid, test]. Raises BadPredictions.
+        """
+        import numpy as np
+
+        Predictions, data = self.problem.Predictions, self.data
+        train_is, valid_is = data.folds[fold]
+        y_pred = read_predictions(source / "train.npy", len(data.y_train), "training")
+        steps: list[tuple[Any, Any, Any]]
+        steps = [(y_pred, data.y_train, train_is), (y_pred, data.y_train, valid_is)]
+        if data.y_test is not None:
+            y_test_pred = read_predictions(source / "test.npy", len(data.y_test), "test")
+            steps.append((y_test_pred, data.y_test, None))
+        try:
+            pairs = [
+                (
+                    Predictions(y_true=y_true, fold_is=rows),
+                    Predictions(y_pred=y_pred, fold_is=rows),
+                )
+                for y_pred, y_true, rows in steps
+            ]
+            rows = [
+                [_number(score_type.score_function(*pair)) for pair in pairs]
+                for score_type in self.problem.score_types
+            ]
+        except Exception as error:
+            raise BadPredictions(f"The predictions cannot be scored: {error}") from error
+        target.mkdir(parents=True, exist_ok=True)
+        np.save(target / f"fold_{fold}_valid.npy", y_pred[valid_is])
+        if data.y_test is not None:
+            np.save(target / f"fold_{fold}_test.npy", y_test_pred)
+        test = pairs[2][1] if len(pairs) == 3 else None
+        self.predictions.setdefault(job, {})[fold] = (pairs[1][1], test, rows)
+        return [row + [None] * (3 - len(row)) for row in rows]
+
+    def bag(self, job: str) -> Message:
+        """Scores over all folds of a job, whose predictions are dropped.
+
+        Returns `overall`, per score type the columns of `submission_score`, and `prefixes`, per
+        score type and fold [valid, test]: the bagged scores of the first 1 to n folds. Means
+        and population deviations are over the unrounded scores, as in ramp-workflow.
+        Raises BadPredictions.
+        """
+        import numpy as np
+        from rampwf.utils.combine import get_score_cv_bags
+
+        Predictions, data = self.problem.Predictions, self.data
+        folds = [fold for _, fold in sorted(self.predictions.pop(job).items())]
+        sides: list[tuple[Any, Any, Any]]
+        sides = [([valid for valid, _, _ in folds], data.y_train, [v for _, v in data.folds])]
+        if data.y_test is not None:
+            sides.append(([test for _, test, _ in folds], data.y_test, None))
+        overall, prefixes = [], []
+        for index, score_type in enumerate(self.problem.score_types):
+            bags: list[list[float | None]] = []
+            for predictions, y_true, rows in sides:
+                try:
+                    _, scores = get_score_cv_bags(
+                        score_type, predictions, Predictions(y_true=y_true), test_is_list=rows
+                    )
+                except Exception as error:
+                    raise BadPredictions(f"The predictions cannot be bagged: {error}") from error
+                bags.append([_number(score) for score in scores])
+            if len(bags) == 1:
+                bags.append([None] * len(folds))
+            of_folds = np.array([rows[index] for _, _, rows in folds], dtype=float)
+            means, deviations = of_folds.mean(axis=0), of_folds.std(axis=0)
+            names = ("train", "valid", "test")
+            overall.append(
+                {"valid_bag": bags[0][-1], "test_bag": bags[1][-1]}
+                | {f"{name}_{kind}": None for name in names for kind in ("mean", "std")}
+                | {f"{name}_mean": _number(x) for name, x in zip(names, means, strict=False)}
+                | {f"{name}_std": _number(x) for name, x in zip(names, deviations, strict=False)}
+            )
+            prefixes.append([list(pair) for pair in zip(*bags, strict=True)])
+        return {"overall": overall, "prefixes": prefixes}
+
+
+def read_predictions(path: Path, n_rows: int, what: str) -> "np.ndarray":
+    """Read an array that hostile code wrote. Raises BadPredictions.
+
+    It must be a plain file with `n_rows` rows of finite numbers; nothing is unpickled.
+    """
+    import numpy as np
+
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode) or status.st_size > 4 * 1024**3:
+                raise BadPredictions(f"The {what} predictions are not a plain file.")
+            # The header alone: a sparse giant is refused before it is read.
+            version = np.lib.format.read_magic(file)
+            read = {(1, 0): np.lib.format.read_array_header_1_0}.get(
+                version, np.lib.format.read_array_header_2_0
+            )
+            shape, _, dtype = read(file)
+            if dtype.kind not in "fiub":
+                raise BadPredictions(
+                    f"The {what} predictions are of type {dtype}; they must be numbers."
+                )
+            if not shape or shape[0] != n_rows:
+                raise BadPredictions(
+                    f"The {what} predictions are of shape {shape}; they must have {n_rows} rows."
+                )
+            if status.st_size < math.prod(shape) * dtype.itemsize:
+                raise BadPredictions(f"The {what} predictions are cut off.")
+            file.seek(0)
+            array: np.ndarray = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise BadPredictions(f"The {what} predictions cannot be read: {error}") from error
+    bad = np.flatnonzero(~np.isfinite(array.reshape(n_rows, -1)).all(axis=1))
+    if bad.size:
+        raise BadPredictions(
+            f"The {what} predictions hold NaN or infinity in {bad.size} of {n_rows} rows, first in "
+            f"row {bad[0]}."
+        )
+    return array
+
+
+def _number(value: Any) -> float | None:
+    """A plain float; None where the score is undefined."""
+    number = float(value)
+    return number if math.isfinite(number) else None

@@ -1,0 +1,40 @@
+"""The command table: Invoke's namespace and nothing else."""
+
+import sys
+from pathlib import Path
+
+__path__ = [str(Path(__file__).with_suffix(""))]  # this file is the package of the folder tasks/
+# Invoke turns the writing of bytecode off, and each call would compile our modules again.
+sys.dont_write_bytecode = sys.flags.dont_write_bytecode == 1
+
+from invoke import Collection  # noqa: E402
+
+from tasks import (  # noqa: E402
+    catalogue,
+    command,
+    database,
+    demo,
+    development,
+    leaderboards,
+    people,
+    submissions,
+    training,
+    web,
+)
+
+command.extend_invoke()
+namespace = Collection()
+for module in (
+    catalogue,
+    people,
+    submissions,
+    training,
+    leaderboards,
+    database,
+    web,
+    demo,
+    development,
+):
+    for task in vars(module).values():
+        if isinstance(task, command.Task):
+            namespace.add_task(task)

@@ -1,0 +1,114 @@
+"""Commands of admins: the catalogue of workflows, score types, problems and events."""
+
+from tasks.command import LEFT_OUT, command, opened
+
+
+@command(
+    help={
+        "name": "Name of the type; a submission's file is called so.",
+        "kind": "code (a .py file), data or text.",
+    }
+)
+def add_workflow_element_type(ctx, name, kind):
+    """Register a kind of file that submissions consist of."""
+    from databoard import catalogue
+    from databoard.database import session_scope
+
+    with opened() as (_, engine), session_scope(engine) as session:
+        catalogue.add_workflow_element_type(session, name, kind)
+    print(f"Added the workflow element type {name} ({kind}).")
+
+
+@command(
+    help={
+        "name": "Name of the workflow; a kit's is the name of its workflow class.",
+        "elements": "Names of its element types, with commas between them.",
+    }
+)
+def add_workflow(ctx, name, elements):
+    """Register a workflow: a list of element types."""
+    from databoard import catalogue
+    from databoard.database import session_scope
+    from databoard.names import as_list
+
+    element_names = as_list("The list of elements", elements)
+    with opened() as (_, engine), session_scope(engine) as session:
+        catalogue.add_workflow(session, name, element_names)
+    print(f"Added the workflow {name}: {', '.join(element_names)}.")
+
+
+@command(
+    help={
+        "name": "Name of the score type, as kits name it.",
+        "is_lower_the_better": "True for errors and losses, False for accuracies (1/0, yes/no).",
+        "minimum": "The lowest score there is; -inf is a number.",
+        "maximum": "The highest score there is; inf is a number.",
+    }
+)
+def add_score_type(ctx, name, is_lower_the_better, minimum, maximum):
+    """Register a score type, its direction and its bounds."""
+    from databoard import catalogue
+    from databoard.database import session_scope
+    from databoard.names import as_bool, as_number
+
+    is_lower = as_bool("is_lower_the_better", is_lower_the_better)
+    bounds = as_number("The minimum", minimum), as_number("The maximum", maximum)
+    with opened() as (_, engine), session_scope(engine) as session:
+        catalogue.add_score_type(session, name, is_lower, *bounds)
+    print(f"Added the score type {name}.")
+
+
+@command(
+    help={
+        "name": "Name of the kit, a folder in ramp-kits or one shipped with Databoard.",
+        "force": "Read a registered one again.",
+    }
+)
+def add_problem(ctx, name, force=False):
+    """Register a kit as a problem, with its workflow."""
+    from databoard import catalogue
+
+    with opened() as (settings, engine):
+        problem = catalogue.add_problem(engine, settings, name, force)
+    print(f"Added the problem {name}: {problem.title}.")
+
+
+@command(
+    help={
+        "problem": "Name of the problem; alone it is the name of the event too.",
+        "event": "Name of the event.",
+        "title": "Its title; by default that of the problem.",
+        "is_public": "Show it to everybody.",
+        "time_limit": "Seconds that all folds of a submission may run, together.",
+        "memory_limit": "MB of memory that a fold may use.",
+        "force": "Change an event that is there.",
+    }
+)
+def add_event(
+    ctx,
+    problem,
+    event=LEFT_OUT,
+    title=LEFT_OUT,
+    is_public=False,
+    time_limit="3600",
+    memory_limit="4096",
+    force=False,
+):
+    """Open a problem as an event: PROBLEM EVENT TITLE, or one name for all."""
+    from databoard import catalogue
+    from databoard.names import as_count
+
+    limits = as_count("The time limit", time_limit), as_count("The memory limit", memory_limit)
+    with opened() as (settings, engine):
+        added = catalogue.add_event(
+            engine,
+            settings,
+            problem,
+            event or problem,
+            title or None,
+            is_public=is_public,
+            force=force,
+            time_limit=limits[0],
+            memory_limit=limits[1],
+        )
+    print(f"Added the event {added.name}: {added.title}, {added.n_folds} folds.")

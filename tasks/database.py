@@ -1,0 +1,36 @@
+"""Commands of ops: the database and its migrations."""
+
+from tasks.command import command
+
+
+@command()
+def db_upgrade(ctx):
+    """Make the database, or bring it to this code's revision."""
+    from databoard import config, database
+
+    settings = config.load()
+    database.upgrade(settings.db_url)
+    for path in (settings.kits_path, settings.data_path, settings.submissions_path):
+        path.mkdir(parents=True, exist_ok=True)
+    engine = database.open_engine(settings.db_url)
+    print(f"{database.shown(engine.url)} is at revision {database.current_revision(engine)}.")
+
+
+@command(help={"message": "What the migration does, in a few words."})
+def db_migrate(ctx, message):
+    """Write a migration from the database to the models; commit the file."""
+    from databoard import config, database
+    from databoard.names import check_title
+
+    path = database.new_migration(config.load().db_url, check_title("migration", message))
+    print(f"Wrote {path}. Read it, then: inv db-upgrade")
+
+
+@command()
+def db_current(ctx):
+    """Print the revision of the database and that of the code."""
+    from databoard import config, database
+
+    engine = database.open_engine(config.load().db_url)
+    here = database.current_revision(engine)
+    print(f"database: {here or 'none'}, code: {database.head_revision()}")

@@ -1,0 +1,58 @@
+"""Commands of admins: leaderboards."""
+
+from tasks.command import command, opened
+
+
+@command(
+    help={
+        "event": "Name of the event.",
+        "private": "Show the test scores.",
+        "competition": "Show the best submission of each team.",
+        "new": "Show what waits for training.",
+        "failed": "Show what failed, and why.",
+        "kind": "bag or mean; by default as the event has it.",
+        "limit": "Show only so many rows.",
+        "json": "Print JSON, scores not rounded.",
+        "csv": "Print CSV, scores not rounded.",
+    }
+)
+def leaderboard(
+    ctx,
+    event,
+    private=False,
+    competition=False,
+    new=False,
+    failed=False,
+    kind=None,
+    limit=None,
+    json=False,
+    csv=False,
+):
+    """Print a leaderboard of an event, the public one unless asked otherwise."""
+    from databoard import leaderboard as boards
+    from databoard.database import reading
+    from databoard.errors import InvalidValue
+    from databoard.names import as_count
+    from tasks.table import print_board, print_csv, print_json
+
+    if sum((new, failed, private or competition)) > 1 or (json and csv):
+        raise InvalidValue(
+            "These options do not go together.",
+            "Choose one of --new, --failed, --private and/or --competition; --json or --csv.",
+        )
+    most = None if limit is None else as_count("The limit", limit)
+    if kind is not None:
+        boards.check_kind(kind)
+    with opened() as (_, engine), reading(engine) as session:
+        found = boards.load_event(session, event)
+        if new:
+            board = boards.waiting(session, found)
+        elif failed:
+            board = boards.failed(session, found)
+        elif competition:
+            board = boards.competition(session, found, private, kind)
+        else:
+            board = (boards.private if private else boards.public)(session, found, kind, most)
+    rows = board.rows[:most]
+    write = print_json if json else print_csv if csv else print_board
+    write(boards.Board(board.title, board.columns, rows))

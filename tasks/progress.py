@@ -1,0 +1,40 @@
+"""The progress of training: a bar per submission on a terminal, a line per fold elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from databoard.model.states import FAILED, SCORED
+from databoard.training.worker import Progress as News
+
+
+@contextmanager
+def showing_progress() -> Iterator[tuple[Callable[[News], None], list[str]]]:
+    """What to report to, and the states that submissions have ended in."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    ended: list[str] = []
+    console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()
+    bars: dict[str, int] = {}
+    with Progress(
+        *columns, TimeElapsedColumn(), console=console, disable=not console.is_terminal
+    ) as progress:
+
+        def report(news: News) -> None:
+            work, what = news.work, news.what
+            if what == "claimed":
+                bars[work.label] = progress.add_task(work.label, total=work.n_folds)
+            elif what == "done":
+                progress.advance(bars[work.label])
+                if progress.disable:
+                    console.print(f"{work.label}: fold {news.fold + 1}/{work.n_folds}")
+            elif what == SCORED or what in FAILED or what in ("lost", "released"):
+                progress.remove_task(bars.pop(work.label))
+                last = news.message.strip().rpartition("\n")[2]
+                console.print(f"{work.label}: {what}" + (f" ({last})" if last else ""))
+                ended.append(what)
+
+        yield report, ended

@@ -1,0 +1,96 @@
+"""Commands of admins and of the backend: training what was submitted."""
+
+from tasks.command import LEFT_OUT, command, opened
+
+
+@command(
+    help={
+        "event": "Name of the event.",
+        "team": "Only of this team.",
+        "submission": "Only of this name.",
+        "state": "First put back into the queue what is in this state, e.g. training_error.",
+        "force": "First put back into the queue all that is scored or has failed.",
+        "jobs": "Folds to train at once; by default the number of cores.",
+    }
+)
+def train_test(ctx, event, team=None, submission=None, state=None, force=False, jobs=None):
+    """Train and score the waiting submissions of an event."""
+    from databoard import submissions
+    from databoard.database import session_scope
+    from databoard.lookup import find
+    from databoard.model import Event, Submission, Team
+    from databoard.model.states import CHECKING_ERROR, FAILED, NEW, SCORED, TRANSITIONS
+    from databoard.names import as_count
+
+    slots = None if jobs is None else as_count("The number of jobs", jobs)
+    with opened() as (settings, engine):
+        with session_scope(engine) as session:
+            which = Submission.event_id == find(session, Event, event).id
+            if team is not None:
+                which &= Submission.team_id == find(session, Team, team).id
+            if submission is not None:
+                which &= Submission.name == submission
+            again = [SCORED, *FAILED] if force else []
+            if state is not None and NEW in TRANSITIONS[submissions.check_state(state)]:
+                again.append(state)
+            submissions.put_back(session, which & Submission.state.in_(again))
+        ended = train(settings, engine, slots, which)
+    print(f"Trained {len(ended)} of {event}: {counted(ended)}." if ended else "Nothing to train.")
+    if CHECKING_ERROR in ended:
+        from invoke import Exit
+
+        raise Exit(f"See why: inv print-submissions {event} --errors", code=1)
+
+
+@command(
+    help={
+        "event": "Only of this event.",
+        "timeout": "Seconds to wait before looking again at an empty queue.",
+        "jobs": "Folds to train at once; by default the number of cores.",
+    }
+)
+def backend_train_test_loop(ctx, event=LEFT_OUT, timeout="1", jobs=None):
+    """Train whatever is submitted, until stopped."""
+    from databoard.database import reading
+    from databoard.errors import InvalidValue
+    from databoard.lookup import find
+    from databoard.model import Event, Submission
+    from databoard.names import as_count, as_number
+
+    slots = None if jobs is None else as_count("The number of jobs", jobs)
+    pause = as_number("The timeout", timeout)
+    if not 0 < pause < float("inf"):
+        raise InvalidValue(f"The timeout is {timeout}.", "Use a number of seconds above 0.")
+    with opened() as (settings, engine):
+        which = None
+        if event:
+            with reading(engine) as session:
+                which = Submission.event_id == find(session, Event, event).id
+        train(settings, engine, slots, which, pause)
+
+
+def train(settings, engine, jobs=None, which=None, pause=None) -> list[str]:
+    """Run a worker here, with its progress; until the queue is empty, or with `pause` for ever.
+
+    Returns the states that submissions ended in. SIGTERM and Ctrl-C give back what is leased.
+    """
+    import asyncio
+    import signal
+    from contextlib import suppress
+
+    from databoard.training.worker import Worker
+    from tasks.progress import showing_progress
+
+    async def work(worker: Worker) -> None:
+        current = asyncio.current_task()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, current.cancel)
+        await (worker.drain() if pause is None else worker.serve(pause))
+
+    with showing_progress() as (report, ended), suppress(asyncio.CancelledError):
+        asyncio.run(work(Worker(engine, settings, jobs, which, report)))  # until told to stop
+    return ended
+
+
+def counted(states: list[str]) -> str:
+    """`2 scored, 1 training_error`."""
+    return ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))

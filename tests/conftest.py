@@ -1,0 +1,112 @@
+"""What every test may ask for: parts of the machine, and databases of both kinds."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tasks.development import PARTS
+from tests.postgres import Cluster, private_cluster
+
+DIALECTS = ("sqlite", "postgresql")
+
+
+@pytest.fixture(scope="session")
+def need() -> Callable[[str], Path]:
+    """need("postgresql") gives the program of one of `PARTS`, or leaves the test out.
+
+    With CI=true a missing part is a failure.
+    """
+
+    def program_of(name: str) -> Path:
+        program = PARTS[name].find()
+        if program is None:
+            give_up = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+            give_up(f"needs {name} ({PARTS[name].purpose}): apt-get install {PARTS[name].package}")
+        return program
+
+    return program_of
+
+
+@pytest.fixture(scope="session")
+def postgresql(need: Callable[[str], Path]) -> Iterator[Cluster]:
+    """A running PostgreSQL of the test session's own."""
+    with private_cluster(need("postgresql").resolve().parent) as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=DIALECTS)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a new, empty database, once on each dialect."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'databoard.db'}"
+    else:
+        with request.getfixturevalue("postgresql").database(unique_name()) as url:
+            yield url
+
+
+@pytest.fixture(params=DIALECTS)
+def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a new database with today's schema, once on each dialect; a copy, so quick."""
+    if request.param == "sqlite":
+        copy = tmp_path / "databoard.db"
+        shutil.copyfile(request.getfixturevalue("migrated_sqlite"), copy)
+        yield f"sqlite:///{copy}"
+    else:
+        template = request.getfixturevalue("migrated_postgresql")
+        with request.getfixturevalue("postgresql").database(unique_name(), template) as url:
+            yield url
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that `migrated_url` copies."""
+    from databoard.database import upgrade
+
+    template = tmp_path_factory.mktemp("template") / "databoard.db"
+    upgrade(f"sqlite:///{template}")
+    connection = sqlite3.connect(template)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # so that the one file is everything
+    connection.close()
+    return template
+
+
+@pytest.fixture(scope="session")
+def migrated_postgresql(postgresql: Cluster) -> Iterator[str]:
+    """The name of the database that `migrated_url` copies."""
+    from databoard.database import upgrade
+
+    name = "migrated"
+    with postgresql.database(name) as url:
+        upgrade(url)
+        # A template must have no connection, and the migration's pool may still hold one.
+        postgresql.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        postgresql.execute(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        )
+        yield name
+
+
+def unique_name() -> str:
+    return f"test_{uuid.uuid4().hex[:12]}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Close with what was left out for want of a part, and the checks that failed earlier."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped)
+    wanting = {reason: count for reason, count in reasons.items() if reason.startswith("needs ")}
+    if wanting:
+        terminalreporter.section("left out for want of a part")
+        for reason, count in wanting.items():
+            terminalreporter.line(f"{count} {'test' if count == 1 else 'tests'}: {reason}")
+    if failed := os.environ.get("DATABOARD_FAILED_CHECKS"):
+        terminalreporter.section("failed before the tests", red=True)
+        terminalreporter.line(failed)
