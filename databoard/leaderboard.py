@@ -40,6 +40,15 @@ class Board:
     columns: tuple[Column, ...]
     rows: Sequence[Sequence[Any]]
 
+    def shown(self) -> list[int]:
+        """The columns that a table shows: no spreads, none that is empty in all rows."""
+        return [
+            index
+            for index, column in enumerate(self.columns)
+            if not column.is_spread
+            and (not self.rows or any(row[index] is not None for row in self.rows))
+        ]
+
 
 TEAM = Column("team", "team")
 SUBMISSION = Column("submission", "submission")
@@ -48,8 +57,8 @@ STATE = Column("state", "state")
 COSTS = (
     Column("contributivity", "contributivity", 0),
     Column("historical_contributivity", "historical contributivity", 0),
-    Column("train_time", "train time [s]", 1),
-    Column("valid_time", "validation time [s]", 1),
+    Column("train_time", "train time [s]", 2),
+    Column("valid_time", "validation time [s]", 2),
     Column("max_memory", "max RAM [MB]", 0),
     SUBMITTED_AT,
 )

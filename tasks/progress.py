@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from databoard.model.states import FAILED, SCORED
-from databoard.training.worker import Progress as News
+from databoard.training.assignment import Progress as News
 
 
 @contextmanager

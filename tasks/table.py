@@ -13,32 +13,52 @@ from databoard.leaderboard import Board, Column
 
 
 def print_board(board: Board) -> None:
-    """A table: as wide as a terminal, or as wide as it needs to be. Empty columns are left out."""
+    """A table, without columns that are empty; on a terminal, without those that do not fit."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=board.title, box=SIMPLE_HEAD, title_justify="left", title_style="bold")
-    present = [
-        index
-        for index in range(len(board.columns))
-        if not board.rows or any(row[index] is not None for row in board.rows)
-    ]
-    shown_columns = [index for index in present if not board.columns[index].is_spread]
-    for index in shown_columns:
-        column = board.columns[index]
-        table.add_column(column.title, justify="left" if column.precision is None else "right")
-    for row in board.rows:
-        table.add_row(*[cell(row, index, board.columns) for index in shown_columns])
     console = Console(markup=False, emoji=False, highlight=False)
+    width = console.width if console.is_terminal else 10_000
+    columns = board.shown()
+    cells = [[cell(row, index, board.columns) for index in columns] for row in board.rows]
+    titles = [board.columns[index].title for index in columns]
+    widths, is_tight = fit(titles, cells, width)
+    table = Table(title=board.title, box=SIMPLE_HEAD, title_justify="left", title_style="bold")
+    for index, least in zip(columns, widths, strict=False):
+        column = board.columns[index]
+        side = "left" if column.precision is None else "right"
+        table.add_column(column.title, justify=side, width=least if is_tight else None)
+    for row in cells:
+        table.add_row(*row[: len(widths)])
     if console.is_terminal:
         console.print(table)
     else:
-        wide = Console(file=StringIO(), width=10_000, markup=False, emoji=False, highlight=False)
+        wide = Console(file=StringIO(), width=width, markup=False, emoji=False, highlight=False)
         wide.print(table)
         print("\n".join(line.rstrip() for line in wide.file.getvalue().splitlines()))
     if not board.rows:
         print("  nothing yet")
+    if left_out := titles[len(widths) :]:
+        print(f"  Not shown, as this terminal is too narrow: {', '.join(left_out)}.")
+
+
+def fit(titles: list[str], cells: list[list[str]], width: int) -> tuple[list[int], bool]:
+    """The widths of the columns that fit side by side, and whether titles must be broken for it."""
+    columns = [[row[number] for row in cells] for number in range(len(titles))]
+    wide = [max(map(len, [title, *of])) for title, of in zip(titles, columns, strict=True)]
+    tight = [
+        max(map(len, [*title.split(), *of])) for title, of in zip(titles, columns, strict=True)
+    ]
+    if used(wide) <= width:
+        return wide, False
+    fitting = [number for number in range(1, len(tight) + 1) if used(tight[:number]) <= width]
+    return tight[: max(fitting, default=1)], True
+
+
+def used(widths: list[int]) -> int:
+    """The width of a table with such columns."""
+    return sum(widths) + 3 * len(widths) + 1
 
 
 def print_json(board: Board) -> None:

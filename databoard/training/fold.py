@@ -24,6 +24,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
+from databoard.errors import DataboardError
 from databoard.kits import load_problem
 from databoard.training.channel import Channel, Message
 
@@ -36,7 +37,12 @@ PAGE = resource.getpagesize()
 def serve(channel: Channel) -> None:
     """Open a kit without its labels, then `run`, `kill` and `preload` until the channel closes."""
     request, _ = channel.receive()
-    problem = load_problem(Path(request["code"]))
+    os.chdir(request["code"])
+    try:
+        problem = load_problem(Path(request["code"]))
+    except DataboardError as error:
+        channel.send({"id": request["id"], "error": error.message})
+        return
     for loader in ("get_train_data", "get_test_data", "get_cv"):
         delattr(problem, loader)
     with open(request["features"], "rb") as file:
@@ -103,7 +109,10 @@ class FoldServer:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
-            self.channel.socket.close()
+            for descriptor in map(int, os.listdir("/proc/self/fd")):
+                if descriptor not in (0, 1, 2, labels, status):
+                    with contextlib.suppress(OSError):
+                        os.close(descriptor)
             run_fold(self.problem, self.X_train, self.X_test, request, labels, status)
         finally:
             os._exit(0)
@@ -145,10 +154,10 @@ def run_fold(
     _limit(request["memory_limit"])
     with os.fdopen(labels, "rb") as file:
         y_train, train_is, valid_is = pickle.load(file)  # noqa: S301 - written by the scorer
-    log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    null = os.open(os.devnull, os.O_RDONLY)
-    for source, target in ((null, 0), (log, 1), (log, 2)):
-        os.dup2(source, target)
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
+    os.close(null)
     os.chdir(folder / "work")
     random.seed(0)
     np.random.seed(0)

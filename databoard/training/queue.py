@@ -5,7 +5,9 @@ worker that lost it changes nothing. All times are the database's.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from sqlalchemy import ColumnElement, case, insert, literal_column, select, update
 from sqlalchemy.engine import CursorResult
@@ -160,26 +162,55 @@ def finish(session: Session, lease: Lease, source: str, scores: Scores) -> None:
 def sweep(session: Session) -> int:
     """Take back what dead workers hold; returns how many leases had ended.
 
-    A submission whose lease ended MAX_ATTEMPTS times is a `checking_error`: something about it
-    kills workers.
+    A submission that was lost MAX_ATTEMPTS times is a `checking_error`: something about it kills
+    workers.
     """
+    return _lose(session, Submission.lease_end < db_now())
+
+
+def lose(session: Session, lease: Lease) -> None:
+    """Count an attempt that died as a lost lease. Raises LeaseLost when it is counted already."""
+    if not _lose(session, *_held(lease)):
+        raise LeaseLost(f"The lease of submission {lease.submission_id} is lost.")
+
+
+def _lose(session: Session, *which: ColumnElement[bool]) -> int:
     lost = Submission.lost_leases + 1
     last_one = lost >= MAX_ATTEMPTS
+    reason = f"The worker died {MAX_ATTEMPTS} times while training it."
+    return _update(
+        session,
+        (*which, Submission.state.in_(LEASED)),
+        state=case((last_one, CHECKING_ERROR), else_=NEW),
+        error_kind=case((last_one, "platform"), else_=None),
+        error_message=case((last_one, reason), else_=None),
+        ended_at=case((last_one, db_now()), else_=None),
+        lost_leases=lost,
+        worker=None,
+        lease_end=None,
+        training_at=None,
+    )
+
+
+def _held(lease: Lease) -> tuple[ColumnElement[bool], ...]:
+    return (
+        Submission.id == lease.submission_id,
+        Submission.attempt == lease.attempt,
+        Submission.worker == lease.worker,
+        Submission.state.in_(LEASED),
+    )
+
+
+def _change(session: Session, lease: Lease, **values: Any) -> None:
+    if not _update(session, _held(lease), **values):
+        raise LeaseLost(f"The lease of submission {lease.submission_id} is lost.")
+
+
+def _update(session: Session, which: Iterable[ColumnElement[bool]], **values: Any) -> int:
     done = session.execute(
         update(Submission)
-        .where(Submission.lease_end < db_now(), Submission.state.in_(LEASED))
-        .values(
-            state=case((last_one, CHECKING_ERROR), else_=NEW),
-            error_kind=case((last_one, "platform"), else_=None),
-            error_message=case(
-                (last_one, f"The worker died {MAX_ATTEMPTS} times while training it."), else_=None
-            ),
-            ended_at=case((last_one, db_now()), else_=None),
-            lost_leases=lost,
-            worker=None,
-            lease_end=None,
-            training_at=None,
-        )
+        .where(*which)
+        .values(**values)
         .execution_options(synchronize_session=False)
     )
     assert isinstance(done, CursorResult)
@@ -191,20 +222,3 @@ def sort_key(score: float | None, is_lower_the_better: bool) -> float:
     if score is None:
         return math.inf
     return score if is_lower_the_better else -score
-
-
-def _change(session: Session, lease: Lease, **values: object) -> None:
-    done = session.execute(
-        update(Submission)
-        .where(
-            Submission.id == lease.submission_id,
-            Submission.attempt == lease.attempt,
-            Submission.worker == lease.worker,
-            Submission.state.in_(LEASED),
-        )
-        .values(**values)
-        .execution_options(synchronize_session=False)
-    )
-    assert isinstance(done, CursorResult)
-    if done.rowcount != 1:
-        raise LeaseLost(f"The lease of submission {lease.submission_id} is lost.")

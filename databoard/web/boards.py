@@ -36,6 +36,8 @@ def public(name: str) -> str:
         event=event,
         board=board,
         rows=board.rows[:PER_PAGE],
+        shown=board.shown(),
+        per_page=PER_PAGE,
         first=first,
         page=page,
         has_more=len(board.rows) > PER_PAGE,

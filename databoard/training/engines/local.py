@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from databoard.errors import DataboardError
 from databoard.model import states
 from databoard.training import sandbox
 from databoard.training.channel import ChannelClosed
@@ -146,6 +147,10 @@ class Status:
                 self.failure = json.loads(line)
 
 
+class EngineDied(DataboardError):
+    """A process of the engine is gone; nothing is known of the submission, try it again."""
+
+
 class LocalEngine:
     """Trains submissions on this machine. Use it as `async with`."""
 
@@ -171,7 +176,7 @@ class LocalEngine:
 
         `reached(state, None)` is called when all folds have reached a state, `reached("done",
         fold)` when one is through; `queued()` once all folds wait for their slots. Raises
-        SubmissionFailed, PlatformFailed.
+        SubmissionFailed, PlatformFailed, EngineDied.
         """
         try:
             kit = await self._servers.open(work.kit, work.data)
@@ -180,15 +185,11 @@ class LocalEngine:
                     "The folds of the kit have changed since the event was added. Take them over, "
                     "and train all again, with: inv add-event … --force"
                 )
-            kit.users += 1
-            try:
+            with self._servers.use(kit):
                 folder = self._servers.scratch / f"{work.submission_id}.{work.attempt}"
                 return await self._run(Run(work, kit, folder, reached), queued)
-            finally:
-                kit.users -= 1
-        except ChannelClosed as error:
-            self._servers.stop()  # the next submission starts them afresh
-            raise PlatformFailed("A process of the training engine died.") from error
+        except ChannelClosed as error:  # whoever comes next starts it afresh
+            raise EngineDied("A process of the training engine died.") from error
 
     async def _run(self, run: Run, queued: Callable[[], None]) -> Scores:
         kit = run.kit

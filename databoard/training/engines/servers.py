@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +35,7 @@ class KitServers:
     n_folds: int
     folds_digest: str
     users: int = 0
+    is_retired: bool = False
 
     def close(self) -> None:
         """End both, and forget the features."""
@@ -97,12 +100,31 @@ class Servers:
             if servers is not None and is_good and servers.signature == signature:
                 self._kits[kit] = self._kits.pop(kit)  # the latest used comes last
                 return servers
-            # A changed kit's servers go on for those who use them, and end with the worker.
-            for old in [path for path in self._kits if path == kit or len(self._kits) >= MAX_KITS]:
-                if self._kits[old].users == 0:
-                    self._kits.pop(old).close()
+            # Servers go on for those who use them, and end with the last of these.
+            if servers is not None:
+                self._retire(kit)
+            idle = [path for path, other in self._kits.items() if other.users == 0]
+            for path in idle[: max(0, len(self._kits) - MAX_KITS + 1)]:
+                self._retire(path)
             self._kits[kit] = await self._open(kit, data, signature)
             return self._kits[kit]
+
+    @contextmanager
+    def use(self, servers: KitServers) -> Iterator[None]:
+        """Keep the servers of a kit alive meanwhile."""
+        servers.users += 1
+        try:
+            yield
+        finally:
+            servers.users -= 1
+            if servers.is_retired and servers.users == 0:
+                servers.close()
+
+    def _retire(self, kit: Path) -> None:
+        servers = self._kits.pop(kit)
+        servers.is_retired = True
+        if servers.users == 0:
+            servers.close()
 
     async def _open(self, kit: Path, data: Path, signature: Signature) -> KitServers:
         folder = Path(tempfile.mkdtemp(dir=self.scratch, prefix="kit-"))
@@ -115,10 +137,14 @@ class Servers:
             raise PlatformFailed(answer["error"])
         code = sandbox.copy_code(kit, folder / kit.name)
         folds = await self._fork("folds")
-        await folds.call({"code": str(code), "features": str(features)})
-        return KitServers(
+        opened, _ = await folds.call({"code": str(code), "features": str(features)})
+        kit_servers = KitServers(
             signature, folder, scorer, folds, answer["n_folds"], answer["folds_digest"]
         )
+        if "error" in opened:
+            kit_servers.close()
+            raise PlatformFailed(opened["error"])
+        return kit_servers
 
     async def _fork(self, server: str) -> Caller:
         ours, theirs = pair()
