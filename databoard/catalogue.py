@@ -82,7 +82,6 @@ def add_problem(engine: Engine, settings: Settings, name: str, force: bool = Fal
             check_free(session, Problem, name)
     summary = kits.inspect_kit(kit, settings.data_path)
     check_title("problem", summary.title)
-    kits.place_kit(kit, settings.kits_path)
     with session_scope(engine) as session:
         workflow = _workflow_of(session, name, summary)
         problem = session.scalar(select(Problem).where(Problem.name == name))
@@ -93,6 +92,8 @@ def add_problem(engine: Engine, settings: Settings, name: str, force: bool = Fal
             problem.title, problem.workflow = summary.title.strip(), workflow
         else:
             raise AlreadyThere(f"There is already a problem {name}.", "Read it again: --force.")
+        session.flush()
+        kits.place_kit(kit, settings.kits_path)
         return problem
 
 

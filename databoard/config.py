@@ -34,6 +34,11 @@ class Settings:
         """One folder per submission."""
         return self.deployment_path / "submissions"
 
+    def make_folders(self) -> None:
+        """Make the deployment's folders that are not there yet."""
+        for path in (self.kits_path, self.data_path, self.submissions_path):
+            path.mkdir(parents=True, exist_ok=True)
+
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:
     """Read the settings.

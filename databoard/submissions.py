@@ -216,13 +216,12 @@ def put_back(session: Session, which: ColumnElement[bool]) -> int:
 
     Returns how many.
     """
-    ids = list(session.scalars(select(Submission.id).where(which).with_for_update()))
+    chosen = select(Submission.id).where(which)
+    count = len(session.execute(chosen.with_for_update()).all())
     for table in (SubmissionScore, FoldRun):
-        session.execute(delete(table).where(table.submission_id.in_(ids)))
-    session.execute(
-        update(Submission).where(Submission.id.in_(ids)).values(state=NEW, lost_leases=0, **BLANK)
-    )
-    return len(ids)
+        session.execute(delete(table).where(table.submission_id.in_(chosen)))
+    session.execute(update(Submission).where(which).values(state=NEW, lost_leases=0, **BLANK))
+    return count
 
 
 def _read(path: Path) -> bytes:

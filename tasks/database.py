@@ -10,8 +10,7 @@ def db_upgrade(ctx):
 
     settings = config.load()
     database.upgrade(settings.db_url)
-    for path in (settings.kits_path, settings.data_path, settings.submissions_path):
-        path.mkdir(parents=True, exist_ok=True)
+    settings.make_folders()
     engine = database.open_engine(settings.db_url)
     print(f"{database.shown(engine.url)} is at revision {database.current_revision(engine)}.")
 

@@ -36,7 +36,7 @@ SUBMISSIONS = {
 def demo(ctx):
     """Watch a data challenge happen: set up, trained, ranked."""
     show_challenge()
-    print("\nSee it in a browser: inv serve, then http://127.0.0.1:8080/")
+    print("\nSee it in a browser: ./inv serve, then http://127.0.0.1:8080/")
 
 
 @command()
@@ -62,6 +62,7 @@ def show_challenge() -> None:
 
     settings = config.load()
     database.upgrade(settings.db_url)
+    settings.make_folders()
     with opened() as (_, engine):
         set_up(engine, settings)
         train(settings, engine)
