@@ -120,7 +120,7 @@ def new_migration(url: str, message: str) -> Path:
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
-    from databoard.model import Base
+    from databoard.model.tables import Base
 
     engine = open_engine(url)
     check(engine)

@@ -13,9 +13,10 @@ from sqlalchemy.orm import Session, aliased, selectinload
 
 from databoard.errors import InvalidValue, NotFound
 from databoard.lookup import find
-from databoard.model import Event, EventScoreType, Submission, SubmissionScore, Team
-from databoard.model.event import SCORE_KINDS
+from databoard.model.event import SCORE_KINDS, Event, EventScoreType
+from databoard.model.people import Team
 from databoard.model.states import FAILED, LEASED, NEW, SCORED
+from databoard.model.submission import Submission, SubmissionScore
 from databoard.names import printable
 
 

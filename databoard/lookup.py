@@ -6,46 +6,38 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from databoard.errors import AlreadyThere, NotFound
-from databoard.model import (
-    Event,
-    Problem,
-    ScoreType,
-    Team,
-    User,
-    Workflow,
-    WorkflowElementType,
-)
+from databoard.model.base import Named
 from databoard.names import check_name, printable
 
-Named = TypeVar("Named", WorkflowElementType, Workflow, ScoreType, Problem, Event, Team, User)
+Row = TypeVar("Row", bound=Named)
 
-_WHAT = {
-    WorkflowElementType: ("workflow element type", "add-workflow-element-type"),
-    Workflow: ("workflow", "add-workflow"),
-    ScoreType: ("score type", "add-score-type"),
-    Problem: ("problem", "add-problem"),
-    Event: ("event", "add-event"),
-    Team: ("team", "create-user"),
-    User: ("user", "create-user"),
+_WHAT = {  # by table, as importing all of them is slow
+    "workflow_element_type": ("workflow element type", "add-workflow-element-type"),
+    "workflow": ("workflow", "add-workflow"),
+    "score_type": ("score type", "add-score-type"),
+    "problem": ("problem", "add-problem"),
+    "event": ("event", "add-event"),
+    "team": ("team", "create-user"),
+    "user_account": ("user", "create-user"),
 }
 
 
-def find(session: Session, table: type[Named], name: str) -> Named:
+def find(session: Session, table: type[Row], name: str) -> Row:
     """The row of that name. Raises NotFound, with the name that is nearest to it."""
     row = session.scalar(select(table).where(table.name == name))
     if row is not None:
         return row
     from difflib import get_close_matches
 
-    what, command = _WHAT[table]
+    what, command = _WHAT[table.__tablename__]
     nearest = get_close_matches(name, session.scalars(select(table.name)), n=1)
     hint = f"Did you mean {nearest[0]}?" if nearest else f"Add it with: inv {command}"
     raise NotFound(f"There is no {what} {printable(name)}.", hint)
 
 
-def check_free(session: Session, table: type[Named], name: str) -> str:
+def check_free(session: Session, table: type[Row], name: str) -> str:
     """Return `name` if a new row can have it. Raises InvalidValue or AlreadyThere."""
-    what, _ = _WHAT[table]
+    what, _ = _WHAT[table.__tablename__]
     check_name(what, name)
     if session.scalar(select(table.id).where(table.name == name)) is not None:
         raise AlreadyThere(f"There is already a {what} {name}.", "Choose another name.")

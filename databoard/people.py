@@ -7,7 +7,8 @@ from sqlalchemy.orm import Session
 
 from databoard.errors import AlreadyThere, DataboardError, InvalidValue
 from databoard.lookup import check_free, find
-from databoard.model import Event, EventTeam, Team, User
+from databoard.model.event import Event, EventTeam
+from databoard.model.people import Team, User
 from databoard.names import printable
 
 _EMAIL = re.compile(r"[^\s@\"'<>()\[\],;:\\]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", re.ASCII)

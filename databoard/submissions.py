@@ -16,17 +16,11 @@ from databoard import kits
 from databoard.config import Settings
 from databoard.errors import AlreadyThere, DataboardError, InvalidValue, NotFound
 from databoard.lookup import find
-from databoard.model import (
-    Event,
-    EventTeam,
-    FoldRun,
-    Submission,
-    SubmissionScore,
-    Team,
-    Workflow,
-)
+from databoard.model.event import Event, EventTeam
+from databoard.model.people import Team
+from databoard.model.problem import Workflow
 from databoard.model.states import NEW, SET_BY_HAND, STATES, TRANSITIONS
-from databoard.model.submission import BLANK
+from databoard.model.submission import BLANK, FoldRun, Submission, SubmissionScore
 from databoard.names import check_name, printable
 
 MAX_FILE_SIZE = 100 * 1024**2

@@ -2,8 +2,8 @@
 
 from alembic import context
 
-from databoard.model import Base
 from databoard.model.base import UtcDateTime
+from databoard.model.tables import Base
 
 
 def render_item(kind, item, autogen_context):

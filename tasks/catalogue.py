@@ -66,10 +66,10 @@ def add_score_type(ctx, name, is_lower_the_better, minimum, maximum):
 )
 def add_problem(ctx, name, force=False):
     """Register a kit as a problem, with its workflow."""
-    from databoard import catalogue
+    from databoard import events
 
     with opened() as (settings, engine):
-        problem = catalogue.add_problem(engine, settings, name, force)
+        problem = events.add_problem(engine, settings, name, force)
     print(f"Added the problem {name}: {problem.title}.")
 
 
@@ -95,12 +95,12 @@ def add_event(
     force=False,
 ):
     """Open a problem as an event: PROBLEM EVENT TITLE, or one name for all."""
-    from databoard import catalogue
+    from databoard import events
     from databoard.names import as_count
 
     limits = as_count("The time limit", time_limit), as_count("The memory limit", memory_limit)
     with opened() as (settings, engine):
-        added = catalogue.add_event(
+        added = events.add_event(
             engine,
             settings,
             problem,

@@ -82,9 +82,12 @@ def set_up(engine: Engine, settings: Settings) -> None:
     """The problems, events, people and submissions that are not there yet."""
     from sqlalchemy import select
 
-    from databoard import catalogue, kits, people, submissions
+    from databoard import events, kits, people, submissions
     from databoard.database import reading, session_scope
-    from databoard.model import Event, Problem, Submission, Team, User
+    from databoard.model.event import Event
+    from databoard.model.people import Team, User
+    from databoard.model.problem import Problem
+    from databoard.model.submission import Submission
 
     with reading(engine) as session:
         names = {
@@ -98,10 +101,10 @@ def set_up(engine: Engine, settings: Settings) -> None:
     for event, title in EVENTS.items():
         if event not in names[Problem]:
             print(f"Adding the problem {event} ...", flush=True)
-            catalogue.add_problem(engine, settings, event)
+            events.add_problem(engine, settings, event)
         if event not in names[Event]:
             print(f"Adding the event {event} ...", flush=True)
-            catalogue.add_event(engine, settings, event, event, title, is_public=True)
+            events.add_event(engine, settings, event, event, title, is_public=True)
     with session_scope(engine) as session:
         for name in (ADMIN, *TEAMS):
             if name in names[User]:

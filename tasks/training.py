@@ -18,8 +18,10 @@ def train_test(ctx, event, team=None, submission=None, state=None, force=False, 
     from databoard import submissions
     from databoard.database import session_scope
     from databoard.lookup import find
-    from databoard.model import Event, Submission, Team
+    from databoard.model.event import Event
+    from databoard.model.people import Team
     from databoard.model.states import CHECKING_ERROR, FAILED, NEW, SCORED, TRANSITIONS
+    from databoard.model.submission import Submission
     from databoard.names import as_count
 
     slots = None if jobs is None else as_count("The number of jobs", jobs)
@@ -54,7 +56,8 @@ def backend_train_test_loop(ctx, event=LEFT_OUT, timeout="1", jobs=None):
     from databoard.database import reading
     from databoard.errors import InvalidValue
     from databoard.lookup import find
-    from databoard.model import Event, Submission
+    from databoard.model.event import Event
+    from databoard.model.submission import Submission
     from databoard.names import as_count, as_number
 
     slots = None if jobs is None else as_count("The number of jobs", jobs)

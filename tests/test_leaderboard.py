@@ -12,17 +12,10 @@ from sqlalchemy.orm import Session
 
 from databoard import database, leaderboard
 from databoard.errors import InvalidValue, NotFound
-from databoard.model import (
-    Event,
-    EventScoreType,
-    EventTeam,
-    Problem,
-    ScoreType,
-    Submission,
-    SubmissionScore,
-    Team,
-    Workflow,
-)
+from databoard.model.event import Event, EventScoreType, EventTeam
+from databoard.model.people import Team
+from databoard.model.problem import Problem, ScoreType, Workflow
+from databoard.model.submission import Submission, SubmissionScore
 from databoard.submissions import put_back
 from databoard.training.queue import sort_key
 

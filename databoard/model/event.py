@@ -5,15 +5,15 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from databoard.model.base import Base, db_now
+from databoard.model.base import Base, Named, db_now
 from databoard.model.people import Team
 from databoard.model.problem import Problem, ScoreType
-from databoard.names import MAX_NAME, MAX_TITLE
+from databoard.names import MAX_TITLE
 
 SCORE_KINDS = ("bag", "mean")
 
 
-class Event(Base):
+class Event(Named):
     """A problem opened to teams.
 
     `folds_digest` is the fingerprint of the cross-validation: scores of one event are only
@@ -28,8 +28,6 @@ class Event(Base):
         CheckConstraint("time_limit > 0 AND memory_limit > 0", name="limits"),
     )
 
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(MAX_NAME), unique=True)
     problem_id: Mapped[int] = mapped_column(
         ForeignKey("problem.id", ondelete="RESTRICT"), index=True
     )

@@ -5,13 +5,12 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from databoard.model.base import Base, db_now
-from databoard.names import MAX_NAME
+from databoard.model.base import Base, Named, db_now
 
 ACCESS_LEVELS = ("not_confirmed", "asked", "user", "admin")
 
 
-class User(Base):
+class User(Named):
     """A person who can log in. `asked` waits for an admin's approval."""
 
     __tablename__ = "user_account"
@@ -21,8 +20,6 @@ class User(Base):
         CheckConstraint("email = lower(email)", name="email"),
     )
 
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(MAX_NAME), unique=True)
     email: Mapped[str] = mapped_column(String(254), unique=True)
     firstname: Mapped[str] = mapped_column(String(100), default="")
     lastname: Mapped[str] = mapped_column(String(100), default="")
@@ -31,14 +28,12 @@ class User(Base):
     created_at: Mapped[datetime] = mapped_column(default=db_now())
 
 
-class Team(Base):
+class Team(Named):
     """Who competes. Every user has a team of the same name."""
 
     __tablename__ = "team"
     __table_args__ = (CheckConstraint("length(name) > 0", name="name"),)
 
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(MAX_NAME), unique=True)
     created_at: Mapped[datetime] = mapped_column(default=db_now())
 
     members: Mapped[list[User]] = relationship(secondary="team_member")

@@ -5,13 +5,13 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, Double, ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from databoard.model.base import Base, db_now
-from databoard.names import MAX_NAME, MAX_TITLE
+from databoard.model.base import Base, Named, db_now
+from databoard.names import MAX_TITLE
 
 KINDS = ("code", "data", "text")
 
 
-class WorkflowElementType(Base):
+class WorkflowElementType(Named):
     """A kind of file that a submission consists of: code, data or text."""
 
     __tablename__ = "workflow_element_type"
@@ -20,19 +20,14 @@ class WorkflowElementType(Base):
         CheckConstraint("length(name) > 0", name="name"),
     )
 
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(MAX_NAME), unique=True)
     kind: Mapped[str] = mapped_column(String(10))
 
 
-class Workflow(Base):
+class Workflow(Named):
     """What is done with the files of a submission: a named list of element types."""
 
     __tablename__ = "workflow"
     __table_args__ = (CheckConstraint("length(name) > 0", name="name"),)
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(MAX_NAME), unique=True)
 
     elements: Mapped[list["WorkflowElement"]] = relationship(
         order_by="WorkflowElement.position", cascade="all, delete-orphan"
@@ -61,7 +56,7 @@ class WorkflowElement(Base):
     type: Mapped[WorkflowElementType] = relationship()
 
 
-class ScoreType(Base):
+class ScoreType(Named):
     """A figure of merit, its direction and its bounds (both may be infinite)."""
 
     __tablename__ = "score_type"
@@ -70,21 +65,17 @@ class ScoreType(Base):
         CheckConstraint("minimum < maximum", name="bounds"),
     )
 
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(MAX_NAME), unique=True)
     is_lower_the_better: Mapped[bool]
     minimum: Mapped[float] = mapped_column(Double)
     maximum: Mapped[float] = mapped_column(Double)
 
 
-class Problem(Base):
+class Problem(Named):
     """A prediction task: a kit on disk, registered with its workflow."""
 
     __tablename__ = "problem"
     __table_args__ = (CheckConstraint("length(name) > 0", name="name"),)
 
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(MAX_NAME), unique=True)
     title: Mapped[str] = mapped_column(String(MAX_TITLE))
     workflow_id: Mapped[int] = mapped_column(
         ForeignKey("workflow.id", ondelete="RESTRICT"), index=True

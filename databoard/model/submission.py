@@ -11,7 +11,6 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
-    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -47,18 +46,6 @@ class Submission(Base):
             f"state = 'deleted' OR (state IN {FAILED}) = (error_kind IS NOT NULL)", name="error"
         ),
         Index("ix_submission_event_id_state", "event_id", "state"),
-        Index(
-            "ix_submission_queue",
-            "id",
-            postgresql_where=text("state = 'new'"),
-            sqlite_where=text("state = 'new'"),
-        ),
-        Index(
-            "ix_submission_lease_end",
-            "lease_end",
-            postgresql_where=text("lease_end IS NOT NULL"),
-            sqlite_where=text("lease_end IS NOT NULL"),
-        ),
         {"sqlite_autoincrement": True},
     )
 

@@ -14,16 +14,11 @@ from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
 from databoard.errors import LeaseLost
-from databoard.model import (
-    EventScoreType,
-    FoldRun,
-    FoldScore,
-    ScoreType,
-    Submission,
-    SubmissionScore,
-    db_now,
-)
+from databoard.model.base import db_now
+from databoard.model.event import EventScoreType
+from databoard.model.problem import ScoreType
 from databoard.model.states import CHECKING_ERROR, LEASED, NEW, SCORED, TRAINING, path
+from databoard.model.submission import FoldRun, FoldScore, Submission, SubmissionScore
 from databoard.training.outcome import Scores, SubmissionFailed
 
 MAX_ATTEMPTS = 3

@@ -18,7 +18,8 @@ from sqlalchemy.orm import Session, joinedload
 from databoard import kits
 from databoard.config import Settings
 from databoard.database import session_scope
-from databoard.model import Event, Submission
+from databoard.model.event import Event
+from databoard.model.submission import Submission
 from databoard.submissions import folder_of
 from databoard.training import queue
 from databoard.training.assignment import Assignment, Progress

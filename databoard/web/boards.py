@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Blueprint, render_template, request
 
-from databoard import catalogue, leaderboard
+from databoard import events, leaderboard
 from databoard.errors import NotFound
 from databoard.leaderboard import Column
 from databoard.web.session import reading
@@ -17,8 +17,8 @@ blueprint = Blueprint("boards", __name__)
 @blueprint.get("/")
 def index() -> str:
     """The public events."""
-    events = [(event, count) for event, count in catalogue.events(reading()) if event.is_public]
-    return render_template("index.html", events=events)
+    public = [(event, count) for event, count in events.list_events(reading()) if event.is_public]
+    return render_template("index.html", events=public)
 
 
 @blueprint.get("/events/<name>")
