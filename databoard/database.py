@@ -24,7 +24,8 @@ def open_engine(url: str) -> Engine:
     """
     parsed = _parse(url)
     if parsed.get_backend_name() == "postgresql":
-        return create_engine(parsed, pool_pre_ping=True)
+        options = {"options": "-c timezone=utc"}
+        return create_engine(parsed, pool_pre_ping=True, connect_args=options)
     engine = create_engine(parsed, connect_args={"timeout": 60})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -137,18 +138,23 @@ def new_migration(url: str, message: str) -> Path:
 
 
 def shown(url: URL) -> str:
-    """The URL without its password."""
-    return url.render_as_string(hide_password=True)
+    """The URL as people write it, without its password."""
+    url = url.difference_update_query(["password"])
+    return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
 
 
 def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError):  # either may quote a part of the password
         raise InvalidValue(
             "DATABOARD_DB_URL is not a database URL.",
             "Use postgresql://user:password@host/name or sqlite:////absolute/path.db.",
-        ) from error
+        ) from None
+    if "@" in f"{parsed.host}{parsed.database}" and parsed.host:
+        raise InvalidValue(
+            "DATABOARD_DB_URL has more than one @.", "In a password write %40 for @, and %2F for /."
+        )
     if parsed.drivername in ("postgresql", "postgres", "postgresql+psycopg2"):
         # Named, since SQLAlchemy's default driver for PostgreSQL changes with its version.
         return parsed.set(drivername="postgresql+psycopg2")

@@ -15,7 +15,6 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -136,9 +135,9 @@ def inspect_kit(kit: Path, data_path: Path) -> KitSummary:
     """
     command = [sys.executable, "-m", "databoard.kits", str(kit), str(data_path_of(kit, data_path))]
     root = Path(__file__).resolve().parent.parent
-    done = subprocess.run(
-        command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(root)}
-    )
+    # Looking at a kit leaves nothing in its folder.
+    environment = os.environ | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     try:
         answer = json.loads(done.stdout)
     except ValueError:
@@ -294,9 +293,11 @@ def _where(error: Exception, folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    with redirect_stdout(sys.stderr):  # kits print
-        try:
-            result = asdict(summarise(Path(sys.argv[1]), Path(sys.argv[2])))
-        except KitError as error:
-            result = {"error": error.message, "hint": error.hint}
-    json.dump(result, sys.stdout)
+    stdout = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # kits print, and so do programs that they run
+    try:
+        result = asdict(summarise(Path(sys.argv[1]), Path(sys.argv[2])))
+    except KitError as error:
+        result = {"error": error.message, "hint": error.hint}
+    with stdout:
+        json.dump(result, stdout)

@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Double, Select, case, func, literal, select
-from sqlalchemy.orm import Session, aliased, selectinload
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session, selectinload
 
-from databoard.errors import InvalidValue, NotFound
+from databoard import ranking
+from databoard.errors import InvalidValue
 from databoard.lookup import find
 from databoard.model.event import SCORE_KINDS, Event, EventScoreType
 from databoard.model.people import Team
-from databoard.model.states import FAILED, LEASED, NEW, SCORED
-from databoard.model.submission import Submission, SubmissionScore
+from databoard.model.states import FAILED, LEASED, NEW
+from databoard.model.submission import Submission
 from databoard.names import printable
 
 
@@ -63,7 +64,6 @@ COSTS = (
     Column("max_memory", "max RAM [MB]", 0),
     SUBMITTED_AT,
 )
-Score = type[SubmissionScore]  # an alias of it, one per score type
 
 
 def load_event(session: Session, name: str) -> Event:
@@ -81,12 +81,10 @@ def public(
     offset: int = 0,
 ) -> Board:
     """Validation scores, the best first. `kind` is bag or mean; the event's own by default."""
-    kind, scores = check_kind(kind or event.score_kind), _scores(event)
+    query = ranking.public(len(event.score_types), check_kind(kind or event.score_kind))
     columns = (TEAM, SUBMISSION, *_titles(event), *COSTS)
-    query = _scored(event, scores, [_value(score, "valid", kind) for score in scores])
-    query = query.order_by(_key(scores[0], kind), scores[0].submission_id)
-    rows = session.execute(query.limit(limit).offset(offset or None))
-    return Board(f"{event.title}: public leaderboard", columns, rows.all())
+    rows = _fetch(session, query, event, limit, offset)
+    return Board(f"{event.title}: public leaderboard", columns, rows)
 
 
 def private(
@@ -97,22 +95,20 @@ def private(
     offset: int = 0,
 ) -> Board:
     """Test scores, the best first, beside those on validation; means, deviations, ids."""
-    kind, scores = check_kind(kind or event.score_kind), _scores(event)
-    values, columns = [], []
-    for score_type, score in zip(event.score_types, scores, strict=True):
+    kind = check_kind(kind or event.score_kind)
+    query = ranking.private(len(event.score_types), kind, _is_lower_the_better(event))
+    columns = []
+    for score_type in event.score_types:
+        name, precision = score_type.score_type.name, score_type.precision
         for side in ("test", "valid"):
-            name, precision = score_type.score_type.name, score_type.precision
             columns += [
                 Column(f"{name}_{side}_bag", f"{name} {side} bag", precision),
                 Column(f"{name}_{side}_mean", f"{name} {side} mean", precision),
                 Column(f"{name}_{side}_std", f"{name} {side} std", precision + 1, True),
             ]
-            values += [_value(score, side, of) for of in ("bag", "mean", "std")]
-    query = _scored(event, scores, values).add_columns(Submission.id)
-    test_key = _test_key(event, scores[0], kind)
-    query = query.order_by(test_key, scores[0].submission_id).limit(limit).offset(offset or None)
     all_columns = (TEAM, SUBMISSION, *columns, *COSTS, Column("id", "id"))
-    return Board(f"{event.title}: private leaderboard", all_columns, session.execute(query).all())
+    rows = _fetch(session, query, event, limit, offset)
+    return Board(f"{event.title}: private leaderboard", all_columns, rows)
 
 
 def competition(
@@ -123,45 +119,12 @@ def competition(
     With `with_private`, also the rank that it has by its test score, and its move: how many
     places it wins (positive) or loses on the private board.
     """
-    kind, scores = check_kind(kind or event.score_kind), _scores(event)
-    official, key = scores[0], _key(scores[0], kind)
-    best = (
-        _scored(event, scores, [_value(score, "valid", kind) for score in scores], costs=False)
-        .add_columns(
-            *[_value(score, "test", kind).label(f"test_{i}") for i, score in enumerate(scores)],
-            Submission.submitted_at.label("submitted_at"),
-            Submission.id.label("id"),
-            key.label("public_key"),
-            _test_key(event, official, kind).label("private_key"),
-            func.row_number()
-            .over(partition_by=Submission.team_id, order_by=(key, Submission.id))
-            .label("place"),
-        )
-        .subquery()
-    )
-    private_rank = func.row_number().over(order_by=(best.c.private_key, best.c.id))
-    public_rank = func.row_number().over(order_by=(best.c.public_key, best.c.id))
-    ranked = (
-        select(best, public_rank.label("public_rank"), private_rank.label("private_rank"))
-        .where(best.c.place == 1)
-        .subquery()
-    )
-    of = ranked.c
-    valid = [of[f"score_{i}"] for i in range(len(scores))]
+    kind = check_kind(kind or event.score_kind)
+    n, is_lower = len(event.score_types), _is_lower_the_better(event)
+    rows = _fetch(session, ranking.competition(n, kind, is_lower, with_private), event)
     if not with_private:
-        query = select(of.public_rank, of.team, of.submission, *valid, of.submitted_at)
-        columns = (
-            Column("rank", "rank"),
-            TEAM,
-            SUBMISSION,
-            *_titles(event),
-            SUBMITTED_AT,
-        )
-        rows = session.execute(query.order_by(of.public_rank)).all()
+        columns = (Column("rank", "rank"), TEAM, SUBMISSION, *_titles(event), SUBMITTED_AT)
         return Board(f"{event.title}: competition leaderboard", columns, rows)
-    test = [of[f"test_{i}"] for i in range(len(scores))]
-    ranks = (of.private_rank, of.public_rank, of.public_rank - of.private_rank)
-    query = select(*ranks, of.team, of.submission, *test, *valid, of.submitted_at)
     columns = (
         Column("private_rank", "private rank"),
         Column("public_rank", "public rank"),
@@ -172,7 +135,6 @@ def competition(
         *_titles(event, "valid"),
         SUBMITTED_AT,
     )
-    rows = session.execute(query.order_by(of.private_rank)).all()
     return Board(f"{event.title}: private competition leaderboard", columns, rows)
 
 
@@ -218,10 +180,17 @@ def check_kind(kind: str) -> str:
     return kind
 
 
-def _scores(event: Event) -> list[Score]:
-    if not event.score_types:
-        raise NotFound(f"The event {event.name} has no score types.", "inv add-event … --force")
-    return [aliased(SubmissionScore) for _ in event.score_types]
+def _fetch(
+    session: Session, query: Select[Any], event: Event, limit: int | None = None, offset: int = 0
+) -> Sequence[Sequence[Any]]:
+    values = {f"score_type_{i}": score.id for i, score in enumerate(event.score_types)}
+    values |= {"most": ranking.EVERYTHING if limit is None else limit, "first": offset}
+    # By the connection: the session would look for entities in each row.
+    return session.connection().execute(query, values).all()
+
+
+def _is_lower_the_better(event: Event) -> bool:
+    return event.score_types[0].score_type.is_lower_the_better
 
 
 def _titles(event: Event, side: str = "") -> list[Column]:
@@ -233,43 +202,3 @@ def _titles(event: Event, side: str = "") -> list[Column]:
         )
         for score in event.score_types
     ]
-
-
-def _scored(
-    event: Event, scores: list[Score], values: list[Any], costs: bool = True
-) -> Select[Any]:
-    """Team, submission, values and costs of what is scored; one join per score type."""
-    official = scores[0]
-    query = (
-        select(
-            Team.name.label("team"),
-            Submission.name.label("submission"),
-            *[value.label(f"score_{i}") for i, value in enumerate(values)],
-            *[getattr(Submission, cost.name) for cost in COSTS if costs],
-        )
-        .select_from(official)
-        .join(Submission, Submission.id == official.submission_id)
-        .join(Team, Team.id == Submission.team_id)
-        .where(official.event_score_type_id == event.score_types[0].id, Submission.state == SCORED)
-    )
-    for score_type, score in list(zip(event.score_types, scores, strict=True))[1:]:
-        query = query.join(
-            score,
-            (score.submission_id == official.submission_id)
-            & (score.event_score_type_id == score_type.id),
-        )
-    return query
-
-
-def _value(score: Score, side: str, kind: str) -> Any:
-    return getattr(score, f"{side}_{kind}")
-
-
-def _key(score: Score, kind: str) -> Any:
-    return score.bag_key if kind == "bag" else score.mean_key
-
-
-def _test_key(event: Event, score: Score, kind: str) -> ColumnElement[float]:
-    test = _value(score, "test", kind)
-    is_lower = event.score_types[0].score_type.is_lower_the_better
-    return case((test.is_(None), literal(float("inf"), Double)), else_=test if is_lower else -test)

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from databoard.errors import AlreadyThere, NotFound
 from databoard.model.base import Named
-from databoard.names import check_name, printable
+from databoard.names import check_name, printable, with_article
 
 Row = TypeVar("Row", bound=Named)
 
@@ -40,5 +40,5 @@ def check_free(session: Session, table: type[Row], name: str) -> str:
     what, _ = _WHAT[table.__tablename__]
     check_name(what, name)
     if session.scalar(select(table.id).where(table.name == name)) is not None:
-        raise AlreadyThere(f"There is already a {what} {name}.", "Choose another name.")
+        raise AlreadyThere(f"There is already {with_article(what)} {name}.", "Choose another name.")
     return name

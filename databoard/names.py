@@ -9,6 +9,7 @@ from databoard.errors import InvalidValue
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", re.ASCII)
 MAX_NAME = 80
 MAX_TITLE = 200
+MAX_COUNT = 2**31 - 1  # what an integer column holds
 
 
 def check_name(kind: str, name: str) -> str:
@@ -24,7 +25,7 @@ def check_name(kind: str, name: str) -> str:
         )
     if not _NAME.fullmatch(name) or ".." in name:
         raise InvalidValue(
-            f"{printable(name)} cannot be the name of a {kind}.",
+            f"{printable(name)} cannot be the name of {with_article(kind)}.",
             "Use letters, digits, '_', '-' and single '.', beginning with a letter, digit or '_'.",
         )
     return name
@@ -34,10 +35,10 @@ def check_title(kind: str, title: str) -> str:
     """Return `title` stripped. Raises InvalidValue: empty, too long, or control characters."""
     title = title.strip()
     if not 0 < len(title) <= MAX_TITLE or any(
-        unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp") for character in title
+        unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") for character in title
     ):
         raise InvalidValue(
-            f"{printable(title[:40])} cannot be the title of a {kind}.",
+            f"{printable(title[:40])} cannot be the title of {with_article(kind)}.",
             f"Use 1 to {MAX_TITLE} characters on one line.",
         )
     return title
@@ -64,15 +65,15 @@ def as_number(what: str, value: str | float) -> float:
     return number
 
 
-def as_count(what: str, value: str | int, least: int = 1) -> int:
-    """Read a whole number of at least `least`. Raises InvalidValue."""
+def as_count(what: str, value: str | int, least: int = 1, most: int = MAX_COUNT) -> int:
+    """Read a whole number from `least` to `most`. Raises InvalidValue."""
     try:
         number = int(value)
     except ValueError:
         number = least - 1
-    if number < least:
+    if not least <= number <= most:
         raise InvalidValue(
-            f"{what} is {printable(str(value))}.", f"Use a whole number of at least {least}."
+            f"{what} is {printable(str(value))}.", f"Use a whole number from {least} to {most}."
         )
     return number
 
@@ -85,6 +86,11 @@ def as_list(what: str, value: str) -> list[str]:
             f"{what} is {printable(value)}.", "Write names with commas between them, each once."
         )
     return items
+
+
+def with_article(noun: str) -> str:
+    """`a team`, `an event`."""
+    return f"{'an' if noun[0] in 'aeio' else 'a'} {noun}"
 
 
 def printable(text: str) -> str:

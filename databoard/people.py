@@ -31,7 +31,7 @@ def create_user(
     check_free(session, User, name)
     check_free(session, Team, name)
     email = email.strip().lower()
-    if not _EMAIL.fullmatch(email) or len(email) > 254:
+    if not _EMAIL.fullmatch(email) or not email.isprintable() or len(email) > 254:
         raise InvalidValue(f"{printable(email)} is not a mail address.", "Write name@host.domain.")
     owner = session.scalar(select(User.name).where(User.email == email))
     if owner is not None:

@@ -78,6 +78,8 @@ def explain(error: Exception) -> str | None:
 
     if isinstance(error, DataboardError):
         return str(error)
+    if isinstance(error, UnicodeEncodeError):  # a terminal's bytes that are no text
+        return f"{error.object[:80]!r} is not text.\nType it in UTF-8."
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename else ""
         return f"{error.strerror}{where}"
@@ -110,10 +112,12 @@ def extend_invoke() -> None:
     """Teach Invoke's parser what people type.
 
     Positional arguments that may be left out, negative numbers, and flags such as --help before
-    all positional arguments are there: Invoke takes these for values.
+    all positional arguments are there: Invoke takes these for values. And the next step after a
+    mistake.
     """
     machine_class = parser.ParseMachine
     complete, take_positional = machine_class.complete_context, machine_class.see_positional_arg
+    fail = machine_class.error
     is_flag, number = parser.is_flag, re.compile(r"-(inf|\.?\d[\d.]*(e[+-]?\d+)?)", re.IGNORECASE)
 
     def is_flag_not_number(token: str) -> bool:
@@ -132,10 +136,24 @@ def extend_invoke() -> None:
         elif token in machine.initial.flags:
             machine.switch_to_flag(token)
         elif is_flag_not_number(token):
-            machine.error(f"No idea what {token!r} is! See: inv {machine.context.name} --help")
+            machine.error(f"No idea what {token!r} is!")
         else:
             take_positional(machine, token)
 
+    def error(machine: Any, message: str) -> None:
+        command, hint = machine.context and machine.context.name, "See: inv --list"
+        if command:
+            hint = f"See: inv {command} --help"
+        elif unknown := re.fullmatch(r"No idea what '(.*)' is!", message):
+            from difflib import get_close_matches
+
+            if nearest := get_close_matches(unknown[1], machine.contexts, n=1):
+                hint = f"Did you mean inv {nearest[0]}?"
+        if message.startswith("Flag <"):
+            message = f"--{machine.flag.name} needs a value."
+        fail(machine, f"{message}\n{hint}")
+
     parser.is_flag = is_flag_not_number
+    machine_class.error = error
     machine_class.complete_context = complete_context
     machine_class.see_positional_arg = see_positional_arg

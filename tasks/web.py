@@ -11,18 +11,32 @@ from tasks.command import command, opened
 )
 def serve(ctx, port="8080", host="0.0.0.0"):  # noqa: S104 - the address of the manual
     """Serve the web pages, until stopped."""
-    from databoard.errors import InvalidValue
     from databoard.names import as_count
 
-    number = as_count("The port", port)
-    if number > 65535:
-        raise InvalidValue(f"The port is {port}.", "Use a number up to 65535.")
+    number = as_count("The port", port, most=65535)
     with opened() as (settings, engine):
         from werkzeug.serving import make_server
 
         from databoard.web import create_app
 
         app = create_app(settings, engine)
-        server = make_server(host, number, app, threaded=True)
+        listener = listen(host, number)
+        server = make_server(host, number, app, threaded=True, fd=listener.fileno())
         print(f"Serving http://{host}:{number}/ - stop with Ctrl-C", flush=True)
         server.serve_forever()
+
+
+def listen(host, port):
+    """A socket that listens there. Raises DataboardError."""
+    import socket
+
+    from databoard.errors import DataboardError
+
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family)
+    except OSError as error:
+        raise DataboardError(
+            f"Nothing can listen at {host}, port {port}: {error.strerror}.",
+            "Choose another --host or --port.",
+        ) from None

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = [
     {"errors", "names", "config"},
     {"model", "database", "lookup", "kits"},
-    {"catalogue", "events", "people", "submissions", "leaderboard"},
+    {"catalogue", "events", "people", "submissions", "ranking", "leaderboard"},
     {"training"},
     {"web", "tasks"},
 ]

@@ -28,9 +28,12 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+        return None if value is None else value.replace(tzinfo=UTC)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        # PostgreSQL's connections are in UTC, what they give needs nothing.
+        is_done = dialect.name == "postgresql"
+        return None if is_done else super().result_processor(dialect, coltype)
 
 
 class Base(DeclarativeBase):
