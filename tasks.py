@@ -1,11 +1,13 @@
 """The command table: Invoke's namespace and nothing else."""
 
+import gc
 import sys
 from pathlib import Path
 
 __path__ = [str(Path(__file__).with_suffix(""))]  # this file is the package of the folder tasks/
 # Invoke turns the writing of bytecode off, and each call would compile our modules again.
 sys.dont_write_bytecode = sys.flags.dont_write_bytecode == 1
+gc.set_threshold(100_000)  # what is imported stays: looking through it again and again is in vain
 
 from invoke import Collection  # noqa: E402
 

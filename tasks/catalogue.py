@@ -10,7 +10,7 @@ from tasks.command import LEFT_OUT, command, opened
     }
 )
 def add_workflow_element_type(ctx, name, kind):
-    """Register a kind of file that submissions consist of."""
+    """Register a kind of file of submissions."""
     from databoard import catalogue
     from databoard.database import session_scope
 
@@ -46,7 +46,7 @@ def add_workflow(ctx, name, elements):
     }
 )
 def add_score_type(ctx, name, is_lower_the_better, minimum, maximum):
-    """Register a score type, its direction and its bounds."""
+    """Register a score, its direction and its bounds."""
     from databoard import catalogue
     from databoard.database import session_scope
     from databoard.names import as_bool, as_number
@@ -94,7 +94,7 @@ def add_event(
     memory_limit="4096",
     force=False,
 ):
-    """Open a problem as an event: PROBLEM EVENT TITLE, or one name for all."""
+    """Open a problem as an event."""
     from databoard import events
     from databoard.names import as_count
 

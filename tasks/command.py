@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import re
 import sys
@@ -59,6 +60,7 @@ def reporting_mistakes(body: Callable[..., Any]) -> Callable[..., Any]:
         try:
             result = body(*args, **kwargs)
             sys.stdout.flush()
+            gc.freeze()  # or Python would look through all that is loaded, to end
             return result
         except BrokenPipeError:  # the reader has seen enough, as in `| head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,7 +5,7 @@ from tasks.command import command
 
 @command()
 def db_upgrade(ctx):
-    """Make the database, or bring it to this code's revision."""
+    """Make the database, or bring it up to date."""
     from databoard import config, database
 
     settings = config.load()
@@ -17,7 +17,7 @@ def db_upgrade(ctx):
 
 @command(help={"message": "What the migration does, in a few words."})
 def db_migrate(ctx, message):
-    """Write a migration from the database to the models; commit the file."""
+    """Write a migration from database to models."""
     from databoard import config, database
     from databoard.names import check_title
 
@@ -27,7 +27,7 @@ def db_migrate(ctx, message):
 
 @command()
 def db_current(ctx):
-    """Print the revision of the database and that of the code."""
+    """Print the revisions of database and code."""
     from databoard import config, database
 
     engine = database.open_engine(config.load().db_url)

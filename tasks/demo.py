@@ -34,14 +34,14 @@ SUBMISSIONS = {
 
 @command()
 def demo(ctx):
-    """Watch a data challenge happen: set up, trained, ranked."""
+    """Watch a data challenge: set up, trained, ranked."""
     show_challenge()
     print("\nSee it in a browser: ./inv serve, then http://127.0.0.1:8080/")
 
 
 @command()
 def test_setup(ctx):
-    """Set up the two test events, only with DATABOARD_TEST=True."""
+    """Set up two test events (DATABOARD_TEST=True)."""
     from databoard import config
     from databoard.errors import DataboardError
 

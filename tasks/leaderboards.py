@@ -28,7 +28,7 @@ def leaderboard(
     json=False,
     csv=False,
 ):
-    """Print a leaderboard of an event, the public one unless asked otherwise."""
+    """Print a leaderboard of an event."""
     from databoard import leaderboard as boards
     from databoard.database import reading
     from databoard.errors import InvalidValue

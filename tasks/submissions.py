@@ -43,7 +43,7 @@ def submit_starting_kit(ctx, event, team):
     }
 )
 def set_state(ctx, event, team, submission, state):
-    """Put a submission back into the queue, or delete it."""
+    """Put a submission back in the queue, or delete it."""
     from databoard import submissions
     from databoard.database import session_scope
 

@@ -14,7 +14,7 @@ from tasks.command import LEFT_OUT, command, opened
     }
 )
 def train_test(ctx, event, team=None, submission=None, state=None, force=False, jobs=None):
-    """Train and score the waiting submissions of an event."""
+    """Train the waiting submissions of an event."""
     from databoard import submissions
     from databoard.database import session_scope
     from databoard.lookup import find

@@ -36,7 +36,8 @@ def listen(host, port):
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family)
     except OSError as error:
+        reason = str(error.strerror).partition(" (while")[0]
         raise DataboardError(
-            f"Nothing can listen at {host}, port {port}: {error.strerror}.",
+            f"Nothing can listen at {host}, port {port}: {reason}.",
             "Choose another --host or --port.",
         ) from None
