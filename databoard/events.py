@@ -12,10 +12,13 @@ from databoard.kits import KitSummary
 from databoard.lookup import check_free, find
 from databoard.model.event import Event, EventScoreType
 from databoard.model.problem import Problem, ScoreType, Workflow, WorkflowElementType
-from databoard.model.states import SCORED
+from databoard.model.states import CHECKING_ERROR, LEASED, SCORED
 from databoard.model.submission import Submission
 from databoard.names import check_name, check_title
 from databoard.submissions import put_back
+
+REREAD = "Choose another name, or read it again with --force."
+CHANGE = "Choose another name, or change it with --force."
 
 
 def add_problem(engine: Engine, settings: Settings, name: str, force: bool = False) -> Problem:
@@ -28,7 +31,7 @@ def add_problem(engine: Engine, settings: Settings, name: str, force: bool = Fal
     kit = kits.find_kit(name, settings.kits_path)
     if not force:
         with session_scope(engine) as session:
-            check_free(session, Problem, name)
+            check_free(session, Problem, name, REREAD)
     summary = kits.inspect_kit(kit, settings.data_path)
     check_title("problem", summary.title)
     with session_scope(engine) as session:
@@ -40,7 +43,7 @@ def add_problem(engine: Engine, settings: Settings, name: str, force: bool = Fal
         elif force:
             problem.title, problem.workflow = summary.title.strip(), workflow
         else:
-            raise AlreadyThere(f"There is already a problem {name}.", "Read it again: --force.")
+            raise AlreadyThere(f"There is already a problem {name}.", REREAD)
         session.flush()
         kits.place_kit(kit, settings.kits_path)
         return problem
@@ -52,54 +55,72 @@ def add_event(
     problem_name: str,
     name: str,
     title: str | None = None,
-    is_public: bool = False,
+    is_public: bool | None = None,
     force: bool = False,
-    time_limit: int = 3600,
-    memory_limit: int = 4096,
+    time_limit: int | None = None,
+    memory_limit: int | None = None,
 ) -> Event:
-    """Open a problem as an event, with the folds and score types of its kit, and its title.
+    """Open a problem as an event, with the folds and score types of its kit.
 
-    `force` changes an event that is there; when its folds or scores have changed, what was
-    scored is put back into the queue. Limits are in seconds and MB. Raises NotFound, KitError,
-    AlreadyThere, DataboardError (a score type is registered otherwise).
+    `force` changes an event that is there. What is None stays as it is, or is the default: the
+    problem's title, not public, 3600 seconds for all folds of a submission, 4096 MB for each.
+    Raises NotFound, KitError, AlreadyThere, DataboardError (a score type is registered otherwise).
     """
     check_name("event", name)
+    if title is not None:
+        title = check_title("event", title)
     with session_scope(engine) as session:
-        problem = find(session, Problem, problem_name)
-        title = check_title("event", problem.title if title is None else title)
+        find(session, Problem, problem_name)
         if not force:
-            check_free(session, Event, name)
+            check_free(session, Event, name, CHANGE)
     kit = kits.find_kit(problem_name, settings.kits_path)
     summary = kits.inspect_kit(kit, settings.data_path)
     with session_scope(engine) as session:
         problem = find(session, Problem, problem_name)
-        wanted = [(_score_type_of(session, kit), kit.precision) for kit in summary.score_types]
         event = session.scalar(select(Event).where(Event.name == name))
         if event is not None and not force:
-            raise AlreadyThere(f"There is already an event {name}.", "Change it: --force.")
+            raise AlreadyThere(f"There is already an event {name}.", CHANGE)
         if event is not None and event.problem_id != problem.id:
             raise DataboardError(
                 f"The event {name} is of the problem {event.problem.name}, not {problem_name}.",
                 "Choose another event name.",
             )
-        present = [] if event is None else [(s.score_type, s.precision) for s in event.score_types]
-        is_changed = event is None or event.folds_digest != summary.folds_digest
         if event is None:
-            event = Event(name=check_free(session, Event, name), problem=problem)
-            session.add(event)
-        elif is_changed or present != wanted:  # what is scored, is not comparable any more
-            put_back(session, (Submission.event_id == event.id) & (Submission.state == SCORED))
-        event.title, event.is_public = title, is_public
-        event.time_limit, event.memory_limit = time_limit, memory_limit
-        event.n_folds, event.folds_digest = summary.n_folds, summary.folds_digest
-        if present != wanted:
-            event.score_types = []
-            session.flush()
-            event.score_types = [
-                EventScoreType(score_type=score_type, position=position, precision=precision)
-                for position, (score_type, precision) in enumerate(wanted)
-            ]
+            event = Event(name=name, problem=problem, title=problem.title)
+        given = {
+            "title": title,
+            "is_public": is_public,
+            "time_limit": time_limit,
+            "memory_limit": memory_limit,
+        }
+        for attribute, value in given.items():
+            if value is not None:
+                setattr(event, attribute, value)
+        _take_over(session, event, summary)
         return event
+
+
+def _take_over(session: Session, event: Event, summary: KitSummary) -> None:
+    """Give an event the folds and scores of its kit.
+
+    Where these change, what is scored does not compare any more: it is put back into the queue,
+    with what could not be trained for that reason.
+    """
+    wanted = [(_score_type_of(session, kit), kit.precision) for kit in summary.score_types]
+    present = [(score.score_type, score.precision) for score in event.score_types]
+    if (event.folds_digest, present) == (summary.folds_digest, wanted):
+        return
+    event.n_folds, event.folds_digest = summary.n_folds, summary.folds_digest
+    session.add(event)
+    session.flush()
+    is_stale = Submission.state.in_((SCORED, CHECKING_ERROR, *LEASED))
+    put_back(session, (Submission.event_id == event.id) & is_stale)
+    event.score_types = []
+    session.flush()
+    event.score_types = [
+        EventScoreType(score_type=score_type, position=position, precision=precision)
+        for position, (score_type, precision) in enumerate(wanted)
+    ]
 
 
 def list_events(session: Session) -> list[tuple[Event, int]]:

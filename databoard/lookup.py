@@ -35,10 +35,12 @@ def find(session: Session, table: type[Row], name: str) -> Row:
     raise NotFound(f"There is no {what} {printable(name)}.", hint)
 
 
-def check_free(session: Session, table: type[Row], name: str) -> str:
+def check_free(
+    session: Session, table: type[Row], name: str, hint: str = "Choose another name."
+) -> str:
     """Return `name` if a new row can have it. Raises InvalidValue or AlreadyThere."""
     what, _ = _WHAT[table.__tablename__]
     check_name(what, name)
     if session.scalar(select(table.id).where(table.name == name)) is not None:
-        raise AlreadyThere(f"There is already {with_article(what)} {name}.", "Choose another name.")
+        raise AlreadyThere(f"There is already {with_article(what)} {name}.", hint)
     return name

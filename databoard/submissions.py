@@ -227,12 +227,10 @@ def _read(path: Path) -> bytes:
             f"The file {printable(path.name)} cannot be read: {error.strerror}.",
             "Submit plain files, no links.",
         ) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise InvalidValue(f"{printable(path.name)} is not a plain file.", "Submit plain files.")
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise InvalidValue(
-                f"{printable(path.name)} is not a plain file.", "Submit plain files."
-            )
         content = file.read(MAX_FILE_SIZE + 1)
     if len(content) > MAX_FILE_SIZE:
         raise InvalidValue(

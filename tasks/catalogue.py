@@ -79,9 +79,9 @@ def add_problem(ctx, name, force=False):
         "event": "Name of the event.",
         "title": "Its title; by default that of the problem.",
         "is_public": "Show it to everybody.",
-        "time_limit": "Seconds that all folds of a submission may run, together.",
-        "memory_limit": "MB of memory that a fold may use.",
-        "force": "Change an event that is there.",
+        "time_limit": "Seconds that all folds of a submission may run, together (3600).",
+        "memory_limit": "MB of memory that a fold may use (4096).",
+        "force": "Change what is given of an event that is there, and read its kit again.",
     }
 )
 def add_event(
@@ -90,15 +90,18 @@ def add_event(
     event=LEFT_OUT,
     title=LEFT_OUT,
     is_public=False,
-    time_limit="3600",
-    memory_limit="4096",
+    time_limit=None,
+    memory_limit=None,
     force=False,
 ):
     """Open a problem as an event."""
     from databoard import events
     from databoard.names import as_count
 
-    limits = as_count("The time limit", time_limit), as_count("The memory limit", memory_limit)
+    limits = {
+        "time_limit": time_limit and as_count("The time limit", time_limit),
+        "memory_limit": memory_limit and as_count("The memory limit", memory_limit),
+    }
     with opened() as (settings, engine):
         added = events.add_event(
             engine,
@@ -106,9 +109,8 @@ def add_event(
             problem,
             event or problem,
             title or None,
-            is_public=is_public,
+            is_public=is_public or None,
             force=force,
-            time_limit=limits[0],
-            memory_limit=limits[1],
+            **limits,
         )
     print(f"Added the event {added.name}: {added.title}, {added.n_folds} folds.")

@@ -152,7 +152,7 @@ def extend_invoke() -> None:
             if nearest := get_close_matches(unknown[1], machine.contexts, n=1):
                 hint = f"Did you mean inv {nearest[0]}?"
         if message.startswith("Flag <"):
-            message = f"--{machine.flag.name} needs a value."
+            message = f"--{machine.flag.name.replace('_', '-')} needs a value."
         fail(machine, f"{message}\n{hint}")
 
     parser.is_flag = is_flag_not_number

@@ -84,6 +84,7 @@ def set_up(engine: Engine, settings: Settings) -> None:
 
     from databoard import events, kits, people, submissions
     from databoard.database import reading, session_scope
+    from databoard.errors import DataboardError
     from databoard.model.event import Event
     from databoard.model.people import Team, User
     from databoard.model.problem import Problem
@@ -98,6 +99,12 @@ def set_up(engine: Engine, settings: Settings) -> None:
         )
         columns = select(Event.name, Team.name, Submission.name).select_from(joined)
         submitted = {tuple(row) for row in session.execute(columns)}
+    if names[Event] and names[Event].isdisjoint(EVENTS):
+        raise DataboardError(
+            f"The database has events of its own: {', '.join(sorted(names[Event]))}.",
+            "Choose an empty one for made-up teams, by DATABOARD_DB_URL or "
+            "DATABOARD_DEPLOYMENT_PATH.",
+        )
     for event, title in EVENTS.items():
         if event not in names[Problem]:
             print(f"Adding the problem {event} ...", flush=True)

@@ -69,6 +69,7 @@ def backend_train_test_loop(ctx, event=LEFT_OUT, timeout="1", jobs=None):
         if event:
             with reading(engine) as session:
                 which = Submission.event_id == find(session, Event, event).id
+        print("Training what comes in; stop with Ctrl-C.", flush=True)
         train(settings, engine, slots, which, pause)
 
 

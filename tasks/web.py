@@ -4,10 +4,11 @@ from tasks.command import command, opened
 
 
 @command(
+    auto_shortflags=False,  # -h is --help
     help={
         "port": "Port to listen on.",
         "host": "Address to listen on; 127.0.0.1 is this machine alone.",
-    }
+    },
 )
 def serve(ctx, port="8080", host="0.0.0.0"):  # noqa: S104 - the address of the manual
     """Serve the web pages, until stopped."""

@@ -9,11 +9,18 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tasks.development import PARTS
 from tests.postgres import Cluster, private_cluster
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+    from sqlalchemy.orm import Session
+
+    from databoard.config import Settings
 
 DIALECTS = ("sqlite", "postgresql")
 
@@ -92,6 +99,73 @@ def migrated_postgresql(postgresql: Cluster) -> Iterator[str]:
             f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
         )
         yield name
+
+
+KIT = """
+class Workflow:
+    element_names = ["estimator"]
+
+class Score:
+    name, is_lower_the_better, minimum, maximum, precision = "acc", False, 0.0, 1.0, 2
+
+class Predictions:
+    pass
+
+problem_title, workflow, score_types = "Small", Workflow(), [Score()]
+
+def get_train_data(path="."):
+    return [[0], [1], [2], [3]], [0, 1, 0, 1]
+
+def get_test_data(path="."):
+    return [[4]], [1]
+
+def get_cv(X, y):
+    return [([0, 1], [2, 3]), ([2, 3], [0, 1])]
+"""
+
+
+@pytest.fixture
+def engine(migrated_url: str) -> Iterator[Engine]:
+    """An engine on a new database with today's schema, once on each dialect."""
+    from databoard import database
+
+    engine = database.open_engine(migrated_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def session(engine: Engine) -> Iterator[Session]:
+    """A session that writes to it."""
+    from databoard import database
+
+    with database.session_scope(engine) as session:
+        yield session
+
+
+@pytest.fixture
+def settings(migrated_url: str, tmp_path: Path) -> Settings:
+    """The settings of a new deployment with such a database."""
+    from databoard import config
+
+    folder = str(tmp_path / "deployment")
+    settings = config.load({"DATABOARD_DEPLOYMENT_PATH": folder, "DATABOARD_DB_URL": migrated_url})
+    settings.make_folders()
+    return settings
+
+
+@pytest.fixture(scope="session")
+def make_kit() -> Callable[..., Path]:
+    """make_kit(parent, name, lines) writes a kit that is quick to load; `lines` come last."""
+
+    def write(parent: Path, name: str = "small", lines: str = "") -> Path:
+        starting_kit = parent / name / "submissions" / "starting_kit"
+        starting_kit.mkdir(parents=True)
+        (starting_kit / "estimator.py").write_text("print('hello')\n")
+        (parent / name / "problem.py").write_text(f"{KIT}\n{lines}\n")
+        return parent / name
+
+    return write
 
 
 def unique_name() -> str:

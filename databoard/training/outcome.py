@@ -12,6 +12,7 @@ class Work:
 
     submission_id: int
     attempt: int
+    event: str
     label: str
     kit: Path
     data: Path

@@ -199,8 +199,11 @@ def read_predictions(path: Path, n_rows: int, what: str) -> "np.ndarray":
                 raise BadPredictions(f"The {what} predictions are cut off.")
             file.seek(0)
             array: np.ndarray = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise BadPredictions(f"The {what} predictions cannot be read: {error}") from error
+    except BadPredictions:
+        raise
+    except Exception as error:  # a header of code can make numpy's reader fail in any way
+        reason = (str(error) or type(error).__name__)[:200]
+        raise BadPredictions(f"The {what} predictions cannot be read: {reason}") from error
     bad = np.flatnonzero(~np.isfinite(array.reshape(n_rows, -1)).all(axis=1))
     if bad.size:
         raise BadPredictions(

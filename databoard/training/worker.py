@@ -121,6 +121,7 @@ class Worker:
         return lease, Work(
             submission_id=lease.submission_id,
             attempt=lease.attempt,
+            event=event.name,
             label=f"{event.name}/{submission.team.name}/{submission.name}",
             kit=kit,
             data=kits.data_path_of(kit, settings.data_path),

@@ -5,7 +5,7 @@ from sqlalchemy import Engine
 
 from databoard import database
 from databoard.config import Settings
-from databoard.errors import NotFound
+from databoard.errors import InvalidValue, NotFound
 from databoard.web import boards, health
 
 POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'"
@@ -19,6 +19,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> Flask:
     app.register_blueprint(boards.blueprint)
     app.register_error_handler(404, _not_found)
     app.register_error_handler(NotFound, _not_found)
+    app.register_error_handler(InvalidValue, _not_found)
     app.after_request(_harden)
     app.teardown_appcontext(_close)
     return app

@@ -8,6 +8,7 @@ from flask import Blueprint, render_template, request
 from databoard import events, leaderboard
 from databoard.errors import NotFound
 from databoard.leaderboard import Column
+from databoard.names import check_name
 from databoard.web.session import reading
 
 PER_PAGE = 100
@@ -25,12 +26,14 @@ def index() -> str:
 def public(name: str) -> str:
     """The public leaderboard of a public event, a page of it."""
     session = reading()
-    event = leaderboard.load_event(session, name)
+    event = leaderboard.load_event(session, check_name("event", name))
     if not event.is_public:
         raise NotFound(f"There is no event {name}.")
     page = max(1, request.args.get("page", 1, type=int))
     first = (min(page, 10**6) - 1) * PER_PAGE
     board = leaderboard.public(session, event, limit=PER_PAGE + 1, offset=first)
+    if first and not board.rows:
+        raise NotFound(f"The leaderboard of {name} has no page {page}.")
     return render_template(
         "board.html",
         event=event,

@@ -182,8 +182,8 @@ class LocalEngine:
             kit = await self._servers.open(work.kit, work.data)
             if (kit.n_folds, kit.folds_digest) != (work.n_folds, work.folds_digest):
                 raise PlatformFailed(
-                    "The folds of the kit have changed since the event was added. Take them over, "
-                    "and train all again, with: inv add-event … --force"
+                    "The folds of the kit have changed since the event was added. To take them "
+                    f"over, and train all again: inv add-event {work.kit.name} {work.event} --force"
                 )
             with self._servers.use(kit):
                 folder = self._servers.scratch / f"{work.submission_id}.{work.attempt}"

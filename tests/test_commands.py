@@ -1,0 +1,693 @@
+"""The command line: what people type, and what they are told."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from invoke import Collection
+from sqlalchemy.exc import OperationalError
+
+import tasks
+from databoard import config, database, events, people, submissions
+from databoard.errors import DataboardError
+from databoard.leaderboard import load_event
+from tasks.command import explain
+from tests.test_leaderboard import add_scored
+
+COMMANDS = Collection.from_module(tasks).tasks
+ADMIN = "add-workflow-element-type add-workflow add-score-type add-problem add-event create-user "
+ADMIN += "approve-user sign-up-team submit submit-starting-kit train-test set-state "
+ADMIN += "print-submissions leaderboard"
+OPS = "backend-train-test-loop db-upgrade db-migrate db-current test-setup demo serve test"
+TABLE = [*ADMIN.split(" "), *OPS.split(" ")]
+INV = [sys.executable, "-m", "invoke", "--search-root", str(config.ROOT)]
+HEAVY = {"sqlalchemy", "alembic", "pandas", "numpy", "scipy", "sklearn", "rampwf", "flask", "rich"}
+HEAVY |= {"psycopg2", "sqlite3", "databoard"}
+
+# A process that has imported what all commands need, and forks for each: as if typed, but quick.
+TYPIST = """
+import json, os, sys, traceback
+import invoke.main
+import databoard.events, databoard.leaderboard, databoard.people, databoard.submissions, rich.table
+import sqlalchemy.dialects.sqlite, sqlalchemy.dialects.postgresql.psycopg2
+
+for line in sys.stdin:
+    order = json.loads(line)
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            for target, name in enumerate(order["files"]):
+                os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC * (target > 0)), target)
+            sys.stdin = open(0, closefd=False)
+            os.chdir(order["folder"])
+            os.environ.clear()
+            os.environ.update(order["environment"])
+            sys.argv = ["inv", "--search-root", order["root"], *order["arguments"]]
+            invoke.main.program.run()
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            os._exit(code)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command said, and its exit code."""
+
+    stdout: str
+    stderr: str
+    code: int
+
+
+Inv = Callable[..., Said]
+
+
+@dataclass(frozen=True)
+class World:
+    """A deployment, and the command line on it."""
+
+    folder: Path
+    inv: Inv
+
+    def state(self) -> tuple[str, list[tuple[str, str]]]:
+        """All tables, and all files but the database's."""
+        with closing(sqlite3.connect(self.folder / "databoard.db")) as connection:
+            tables = "\n".join(connection.iterdump())
+        files = [path for path in sorted(self.folder.rglob("*")) if "databoard.db" not in path.name]
+        return tables, [
+            (str(path), hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "")
+            for path in files
+        ]
+
+
+@pytest.fixture(scope="module")
+def typist(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inv]:
+    """inv(*arguments, stdin="", **environment) in a folder of its own."""
+    folder = tmp_path_factory.mktemp("typist")
+    files = [str(folder / name) for name in ("stdin", "stdout", "stderr")]
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "HOME") if name in os.environ}
+    command = [sys.executable, "-c", TYPIST]
+    with subprocess.Popen(
+        command, cwd=config.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+
+        def inv(*arguments: str, stdin: str = "", **environment: str) -> Said:
+            Path(files[0]).write_text(stdin)
+            order = {
+                "arguments": arguments,
+                "root": str(config.ROOT),
+                "folder": str(folder),
+                "files": files,
+                "environment": kept | environment,
+            }
+            process.stdin.write(json.dumps(order) + "\n")
+            process.stdin.flush()
+            code = int(process.stdout.readline())
+            return Said(Path(files[1]).read_text(), Path(files[2]).read_text(), code)
+
+        yield inv
+        process.stdin.close()
+
+
+@pytest.fixture(scope="module")
+def world(
+    tmp_path_factory: pytest.TempPathFactory,
+    migrated_sqlite: Path,
+    make_kit: Callable[..., Path],
+    typist: Inv,
+) -> World:
+    """An event `autumn` of the kit `small`, people in all stages, three submissions.
+
+    Shared by all tests that change nothing.
+    """
+    folder = tmp_path_factory.mktemp("world") / "deployment"
+    settings = config.load({"DATABOARD_DEPLOYMENT_PATH": str(folder)})
+    settings.make_folders()
+    shutil.copyfile(migrated_sqlite, folder / "databoard.db")
+    kit = make_kit(settings.kits_path)
+    make_kit(settings.kits_path, "broken", "del get_cv")
+    engine = database.open_engine(settings.db_url)
+    events.add_problem(engine, settings, "small")
+    events.add_event(engine, settings, "small", "autumn", "Autumn school")
+    with database.session_scope(engine) as session:
+        for name, level in (("saffron", "user"), ("juniper", "asked"), ("lovage", "user")):
+            people.create_user(session, name, f"{name}@example.org", access_level=level)
+        session.flush()
+        people.sign_up_team(session, "autumn", "saffron")
+        session.flush()
+        path = kit / "submissions" / "starting_kit"
+        submissions.submit(session, settings, "autumn", "saffron", "first", path)
+        event = load_event(session, "autumn")
+        add_scored(session, event, "saffron", "ranked", (0.5, 0.25))
+        add_scored(session, event, "saffron", "undefined", (None, None))
+    engine.dispose()
+    return World(
+        folder, lambda *typed, **env: typist(*typed, DATABOARD_DEPLOYMENT_PATH=str(folder), **env)
+    )
+
+
+@pytest.fixture
+def unchanged(world: World) -> Iterator[World]:
+    """The world, which the test leaves as it is."""
+    before = world.state()
+    yield world
+    assert world.state() == before
+
+
+# -- the table of commands
+
+
+def test_the_commands_are_those_of_the_table() -> None:
+    assert sorted(COMMANDS) == sorted(TABLE)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_every_command_explains_itself(name: str) -> None:
+    command = COMMANDS[name]
+    doc = (command.__doc__ or "").strip()
+    assert re.fullmatch(r"[A-Z][^\n]*\.", doc), doc
+    for argument in command.get_arguments():
+        assert argument.help and argument.help.endswith("."), argument.name
+
+
+def test_the_list_has_a_line_of_80_columns_for_each(unchanged: World) -> None:
+    said = unchanged.inv("--list")
+    lines = said.stdout.strip().splitlines()[2:]
+    assert [line.split()[0] for line in lines] == sorted(TABLE)
+    assert all(len(line) <= 80 and line.rstrip().endswith(".") for line in lines), said.stdout
+
+
+def test_the_list_imports_nothing_heavy() -> None:
+    script = (
+        "import sys; from invoke.main import program\n"
+        f"sys.argv = ['inv', '--search-root', {str(config.ROOT)!r}, '--list']\n"
+        "try: program.run()\n"
+        "except SystemExit: print('modules', *{name.split('.')[0] for name in sys.modules})\n"
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "tasks" in loaded and not HEAVY & loaded
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_help_wherever_it_is_typed(unchanged: World, name: str) -> None:
+    said = unchanged.inv(name, "--help")
+    assert (said.code, said.stderr) == (0, "")
+    assert (COMMANDS[name].__doc__ or "").strip() in said.stdout
+    for argument in COMMANDS[name].get_arguments():
+        assert f"--{argument.name.replace('_', '-')}" in said.stdout.replace("[no-]", "")
+    positional = [argument for argument in COMMANDS[name].get_arguments() if argument.positional]
+    for typed in (
+        ("--help", name),
+        (name, "-h"),
+        *((name, *["x"] * n, "--help") for n in range(1, len(positional) + 1)),
+    ):
+        assert unchanged.inv(*typed) == said
+
+
+# -- mistakes
+
+LETTERS = "Use letters, digits, '_', '-' and single '.', beginning with a letter, digit or '_'."
+NUMBER = "Use a number; inf is one."
+COUNT = "Use a whole number from 1 to 2147483647."
+BOOLEAN = "Use True or False (or 1/0, yes/no)."
+NAMES = "Write names with commas between them, each once."
+OTHER = "Choose another name."
+EVENT = "There is no event 'autum'.\nDid you mean autumn?"
+NO_TEAM = "There is no team 'safron'.\nDid you mean saffron?"
+TITLE = "Use 1 to 200 characters on one line."
+STATES = (
+    "States: new, training, trained, validated, tested, scored, training_error, "
+    "validating_error, testing_error, scoring_error, checking_error, deleted."
+)
+BOARDS = "These options do not go together.\nChoose one of --new, --failed, --private and/or "
+BOARDS += "--competition; --json or --csv."
+STARTING_KIT = "{world}/ramp-kits/small/submissions/starting_kit"
+
+
+def missing(command: str, *names: str) -> str:
+    listed = ", ".join(f"'{name}'" for name in names)
+    return (
+        f"'{command}' did not receive required positional arguments: {listed}\n"
+        f"See: inv {command} --help"
+    )
+
+
+def unknown(command: str, typed: str) -> str:
+    return f"No idea what '{typed}' is!\nSee: inv {command} --help"
+
+
+MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
+    "": {
+        ("leaderbord",): "No idea what 'leaderbord' is!\nDid you mean inv leaderboard?",
+        ("xyz",): "No idea what 'xyz' is!\nSee: inv --list",
+        ("--xyz",): "No idea what '--xyz' is!\nSee: inv --list",
+    },
+    "add-workflow-element-type": {
+        (): missing("add-workflow-element-type", "name", "kind"),
+        ("a",): missing("add-workflow-element-type", "kind"),
+        ("a", "code", "b"): unknown("add-workflow-element-type", "b"),
+        ("a", "program"): "'program' is no kind of workflow element.\nUse one of code, data, text.",
+        ("estimator", "code"): f"There is already a workflow element type estimator.\n{OTHER}",
+        ("a/b", "code"): f"'a/b' cannot be the name of a workflow element type.\n{LETTERS}",
+        ("\udcff", "code"): "'\\udcff' cannot be the name of a workflow element type.\n" + LETTERS,
+    },
+    "add-workflow": {
+        ("New", ""): f"The list of elements is ''.\n{NAMES}",
+        ("New", "estimator,,x"): f"The list of elements is 'estimator,,x'.\n{NAMES}",
+        ("New", "estimator,estimator"): "The list of elements is 'estimator,estimator'.\n" + NAMES,
+        ("New", "estimatr"): "There is no workflow element type 'estimatr'.\n"
+        "Did you mean estimator?",
+        ("New", "estimator,x"): "There is no workflow element type 'x'.\n"
+        "Add it with: inv add-workflow-element-type",
+        ("Workflow", "estimator"): f"There is already a workflow Workflow.\n{OTHER}",
+        ("..", "estimator"): f"'..' cannot be the name of a workflow.\n{LETTERS}",
+    },
+    "add-score-type": {
+        ("a", "0", "1"): missing("add-score-type", "maximum"),
+        ("a", "0", "0", "1", "--force"): unknown("add-score-type", "--force"),
+        ("a", "maybe", "0", "1"): f"is_lower_the_better is 'maybe'.\n{BOOLEAN}",
+        ("a", "0", "low", "1"): f"The minimum is 'low'.\n{NUMBER}",
+        ("a", "0", "0", "nan"): f"The maximum is 'nan'.\n{NUMBER}",
+        ("a", "0", "1", "-1"): "The minimum 1.0 of a is not below its maximum -1.0.\n"
+        "Give the minimum first.",
+        ("a", "0", "inf", "-inf"): "The minimum inf of a is not below its maximum -inf.\n"
+        "Give the minimum first.",
+        ("acc", "0", "0", "1"): f"There is already a score type acc.\n{OTHER}",
+        ("a\x1b[31m", "0", "0", "1"): "'a\\x1b[31m' cannot be the name of a score type.\n"
+        + LETTERS,
+    },
+    "add-problem": {
+        ("small",): "There is already a problem small.\n"
+        "Choose another name, or read it again with --force.",
+        ("titanic",): "There is no kit titanic in {world}/ramp-kits.\nPut it there: git clone "
+        "https://github.com/ramp-kits/titanic {world}/ramp-kits/titanic",
+        ("broken",): "problem.py of the kit broken lacks get_cv.\nEvery kit defines: "
+        "problem_title, Predictions, workflow, score_types, get_cv, get_train_data, "
+        "get_test_data.",
+        ("../small",): f"'../small' cannot be the name of a problem.\n{LETTERS}",
+        ("x" * 81,): "The problem name is 81 characters long: 'xxxxxxxxxxxxxxxxxxxx'…\n"
+        "Choose a name of at most 80 characters.",
+    },
+    "add-event": {
+        (): missing("add-event", "problem"),
+        ("small", "autumn"): "There is already an event autumn.\n"
+        "Choose another name, or change it with --force.",
+        ("smal",): "There is no problem 'smal'.\nDid you mean small?",
+        ("broken",): "There is no problem 'broken'.\nAdd it with: inv add-problem",
+        ("small", "a/b"): f"'a/b' cannot be the name of an event.\n{LETTERS}",
+        ("small", "a", "b\nc"): f"'b\\nc' cannot be the title of an event.\n{TITLE}",
+        ("small", "a", "\udcff"): f"'\\udcff' cannot be the title of an event.\n{TITLE}",
+        ("small", "a", "x" * 201): f"'{'x' * 40}' cannot be the title of an event.\n{TITLE}",
+        ("small", "a", "b", "c"): unknown("add-event", "c"),
+        ("small", "a", "--time-limit", "0"): f"The time limit is '0'.\n{COUNT}",
+        ("small", "a", "--time-limit=-5"): f"The time limit is '-5'.\n{COUNT}",
+        ("small", "a", "--memory-limit", "9" * 20): f"The memory limit is '{'9' * 20}'.\n{COUNT}",
+        ("small", "a", "--memory-limit"): "--memory-limit needs a value.\n"
+        "See: inv add-event --help",
+    },
+    "create-user": {
+        ("tarragon",): missing("create-user", "email"),
+        ("saffron", "a@example.org"): f"There is already a user saffron.\n{OTHER}",
+        ("a b", "a@example.org"): f"'a b' cannot be the name of a user.\n{LETTERS}",
+        ("tarragon", "here"): "'here' is not a mail address.\nWrite name@host.domain.",
+        ("tarragon", "Saffron@Example.org"): "The mail address saffron@example.org already "
+        "belongs to the user saffron.\nUse that account, or another address.",
+        ("tarragon", "a@example.org", "--password"): "The password is too short.\n"
+        "Use at least 8 characters.",
+    },
+    "approve-user": {
+        ("juniperr",): "There is no user 'juniperr'.\nDid you mean juniper?",
+        ("saffron",): "The user saffron is already approved.\nThere is nothing to do.",
+        ("\udcff",): "'\\udcff' is not text.\nType it in UTF-8.",
+    },
+    "sign-up-team": {
+        ("autum", "saffron"): EVENT,
+        ("autumn", "safron"): NO_TEAM,
+        ("autumn", "saffron"): "The team saffron is already signed up to autumn.\n"
+        "There is nothing to do.",
+        ("autumn", "juniper"): "juniper of the team juniper is not approved.\n"
+        "Approve first: inv approve-user juniper",
+    },
+    "submit": {
+        ("autumn", "saffron", "a"): missing("submit", "path"),
+        ("autum", "saffron", "a", STARTING_KIT): EVENT,
+        ("autumn", "lovage", "a", STARTING_KIT): "The team lovage is not signed up to autumn.\n"
+        "Sign it up: inv sign-up-team autumn lovage",
+        ("autumn", "saffron", "first", STARTING_KIT): "The team saffron already has a submission "
+        f"first in autumn.\n{OTHER}",
+        ("autumn", "saffron", "..", STARTING_KIT): "'..' cannot be the name of a submission.\n"
+        + LETTERS,
+        ("autumn", "saffron", "a", "/nowhere"): "There is no folder /nowhere.\n"
+        "Give the folder with the files.",
+        ("autumn", "saffron", "a", "{world}/ramp-data"): "The submission has no file "
+        "estimator.py.\nThe workflow Workflow wants one file for each of: estimator.",
+        ("autumn", "saffron", "a", "{world}/ramp-kits/small/problem.py"): "The submission has no "
+        "file estimator.py.\nThe workflow Workflow wants one file for each of: estimator.",
+        ("autumn", "saffron", "a", "x" * 300): f"File name too long: {'x' * 300}",
+    },
+    "submit-starting-kit": {
+        ("autumn", "safron"): NO_TEAM,
+        ("autumn", "lovage"): "The team lovage is not signed up to autumn.\n"
+        "Sign it up: inv sign-up-team autumn lovage",
+    },
+    "train-test": {
+        ("autum",): EVENT,
+        ("autumn", "--team", "safron"): NO_TEAM,
+        ("autumn", "--state", "lost"): f"'lost' is no state of a submission.\n{STATES}",
+        ("autumn", "--jobs", "0"): f"The number of jobs is '0'.\n{COUNT}",
+    },
+    "backend-train-test-loop": {
+        ("autum",): EVENT,
+        ("autumn", "spring"): unknown("backend-train-test-loop", "spring"),
+        ("--timeout", "inf"): "The timeout is inf.\nUse a number of seconds above 0.",
+        ("--timeout", "-1"): "The timeout is -1.\nUse a number of seconds above 0.",
+        ("--timeout", "soon"): f"The timeout is 'soon'.\n{NUMBER}",
+        ("autumn", "--jobs", "many"): f"The number of jobs is 'many'.\n{COUNT}",
+    },
+    "set-state": {
+        ("autumn", "saffron", "frist", "new"): "The team saffron has no submission 'frist' in "
+        "autumn.\nSee: inv print-submissions autumn",
+        ("autumn", "saffron", "first", "lost"): f"'lost' is no state of a submission.\n{STATES}",
+        ("autumn", "saffron", "first", "scored"): "The state scored is reached by training, not "
+        "by hand.\nSet one of: new, deleted.",
+        ("autumn", "saffron", "first", "new"): "The submission first is new; it cannot become "
+        "new.\nFrom new it goes to: training, deleted.",
+    },
+    "print-submissions": {
+        ("autum",): EVENT,
+        ("autumn", "--team", "safron"): NO_TEAM,
+        ("autumn", "--state", "lost"): f"'lost' is no state of a submission.\n{STATES}",
+    },
+    "leaderboard": {
+        ("autum",): EVENT,
+        ("xyz\x1b[2J",): "There is no event 'xyz\\x1b[2J'.\nAdd it with: inv add-event",
+        ("autumn", "--json", "--csv"): BOARDS,
+        ("autumn", "--new", "--failed"): BOARDS,
+        ("autumn", "--new", "--private"): BOARDS,
+        ("autumn", "--kind", "median"): "'median' is no kind of score.\nUse bag or mean.",
+        ("autumn", "--limit", "-3"): f"The limit is '-3'.\n{COUNT}",
+        ("autumn", "--limit", "1e3"): f"The limit is '1e3'.\n{COUNT}",
+        ("autumn", "--xml"): unknown("leaderboard", "--xml"),
+    },
+    "db-migrate": {
+        (): missing("db-migrate", "message"),
+        ("a\nb",): f"'a\\nb' cannot be the title of a migration.\n{TITLE}",
+        ("same",): "The models and the database do not differ.\nThere is nothing to migrate.",
+    },
+    "db-upgrade": {("now",): unknown("db-upgrade", "now")},
+    "db-current": {("now",): unknown("db-current", "now")},
+    "demo": {
+        ("now",): unknown("demo", "now"),
+        (): "The database has events of its own: autumn.\nChoose an empty one for made-up teams, "
+        "by DATABOARD_DB_URL or DATABOARD_DEPLOYMENT_PATH.",
+    },
+    "test-setup": {
+        (): "test-setup fills the database with made-up teams.\n"
+        "Switch to the test deployment first: export DATABOARD_TEST=True",
+    },
+    "serve": {
+        ("--port", "0"): "The port is '0'.\nUse a whole number from 1 to 65535.",
+        ("--port", "65536"): "The port is '65536'.\nUse a whole number from 1 to 65535.",
+        ("--port", "http"): "The port is 'http'.\nUse a whole number from 1 to 65535.",
+        ("--port",): "--port needs a value.\nSee: inv serve --help",
+    },
+    "test": {("quickly",): unknown("test", "quickly")},
+}
+CASES = [
+    pytest.param((name, *typed) if name else typed, said, id=ascii(f"{name} {typed}"[:70]))
+    for name, mistakes in MISTAKES.items()
+    for typed, said in mistakes.items()
+]
+
+
+@pytest.mark.parametrize(("typed", "said"), CASES)
+def test_mistakes(unchanged: World, typed: tuple[str, ...], said: str) -> None:
+    here = str(unchanged.folder)
+    answer = unchanged.inv(*(word.replace("{world}", here) for word in typed))
+    assert answer == Said("", said.replace("{world}", here) + "\n", 1)
+
+
+def test_every_command_has_its_mistakes_here() -> None:
+    assert set(TABLE) == set(MISTAKES) - {""}
+
+
+DATABASE_MISTAKES = {
+    "DATABOARD_TEST=perhaps": f"DATABOARD_TEST is 'perhaps'.\n{BOOLEAN}",
+    "DATABOARD_DB_URL=mysql://h/d": "DATABOARD_DB_URL names the database kind 'mysql'.\n"
+    "Use postgresql://user:password@host/name or sqlite:////absolute/path.db.",
+    "DATABOARD_DB_URL=postgresql://u:secret@127.0.0.1:1/d": "The database "
+    "postgresql://u:***@127.0.0.1:1/d does not answer: connection to server at "
+    '"127.0.0.1", port 1 failed: Connection refused\n'
+    "Check DATABOARD_DB_URL, and that the server runs.",
+    "DATABOARD_DB_URL=sqlite:////nowhere/d.db": "There is no Databoard database at "
+    "sqlite:////nowhere/d.db.\nMake it with: inv db-upgrade",
+}
+
+
+@pytest.mark.parametrize("variable", DATABASE_MISTAKES)
+@pytest.mark.parametrize("typed", [("leaderboard", "autumn"), ("approve-user", "juniper")])
+def test_mistakes_in_the_environment(
+    unchanged: World, variable: str, typed: tuple[str, ...]
+) -> None:
+    name, _, value = variable.partition("=")
+    answer = unchanged.inv(*typed, **{name: value})
+    assert answer == Said("", DATABASE_MISTAKES[variable] + "\n", 1)
+
+
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_debug_shows_the_traceback(unchanged: World, place: str) -> None:
+    typed = ["approve-user", "juniperr"]
+    said = unchanged.inv(*(["--debug", *typed] if place == "first" else [*typed, "--debug"]))
+    assert said.code == 1
+    assert "Traceback (most recent call last)" in said.stderr
+    assert said.stderr.endswith(
+        "databoard.errors.NotFound: There is no user 'juniperr'.\nDid you mean juniper?\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (DataboardError("This.", "That."), "This.\nThat."),
+        (PermissionError(13, "Permission denied", "/x"), "Permission denied: /x"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (
+            UnicodeEncodeError("utf-8", "\udcff", 0, 1, ""),
+            "'\\udcff' is not text.\nType it in UTF-8.",
+        ),
+        (ZeroDivisionError(), None),
+        (OSError("no number"), None),
+    ],
+    ids=str,
+)
+def test_what_is_a_mistake_and_what_is_a_bug(error: Exception, said: str | None) -> None:
+    assert explain(error) == said
+
+
+def test_a_database_that_goes_away_is_not_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABOARD_DB_URL", "postgresql://u:secret@host/d")
+    said = explain(OperationalError("SELECT 1", {}, Exception("server closed\nmore")))
+    assert said is not None and said.startswith(
+        "The database postgresql://u:***@host/d does not answer: server closed\n"
+    )
+
+
+# -- what goes right
+
+
+def test_a_challenge_is_set_up(
+    typist: Inv, migrated_url: str, tmp_path: Path, make_kit: Callable[..., Path]
+) -> None:
+    deployment = tmp_path / "deployment"
+    kit = make_kit(deployment / "ramp-kits") / "submissions" / "starting_kit"
+    shown = migrated_url.replace("not-a-secret", "***")
+    revision = database.head_revision()
+    for typed, said in (
+        ("db-upgrade", f"{shown} is at revision {revision}."),
+        ("db-current", f"database: {revision}, code: {revision}"),
+        ("add-workflow-element-type regressor code", "Added the workflow element type regressor "
+         "(code)."),
+        ("add-workflow-element-type prices data", "Added the workflow element type prices (data)."),
+        ("add-workflow Market prices,regressor", "Added the workflow Market: prices, regressor."),
+        ("add-score-type rmse yes 0 inf", "Added the score type rmse."),
+        ("add-score-type r2 False -inf 1", "Added the score type r2."),
+        ("add-score-type --maximum 1 gini 0 -1", "Added the score type gini."),
+        ("add-problem small", "Added the problem small: Small."),
+        ("add-problem small --force", "Added the problem small: Small."),
+        ("add-event small", "Added the event small: Small, 2 folds."),
+        ("add-event small autumn Fall --is-public", "Added the event autumn: Fall, 2 folds."),
+        ("add-event small autumn --force --time-limit 9", "Added the event autumn: Fall, 2 folds."),
+        ("create-user saffron s@example.org", "Added the user saffron. Approve: inv approve-user "
+         "saffron"),
+        ("create-user gardener g@example.org --admin", "Added the user gardener."),
+        ("approve-user saffron", "Approved the user saffron."),
+        ("sign-up-team autumn saffron", "Signed saffron up to autumn."),
+        (f"submit autumn saffron first {kit}", "Submitted first of saffron to autumn."),
+        (f"submit autumn saffron second {kit}/estimator.py", "Submitted second of saffron to "
+         "autumn."),
+        ("submit-starting-kit autumn saffron", "Submitted the starting kit for saffron to "
+         "autumn."),
+        ("set-state autumn saffron first deleted", "first of saffron in autumn: new -> deleted."),
+        ("set-state autumn saffron first new", "first of saffron in autumn: deleted -> new."),
+    ):  # fmt: skip
+        variables = {"DATABOARD_DB_URL": migrated_url, "DATABOARD_DEPLOYMENT_PATH": str(deployment)}
+        answer = typist(*typed.split(), **variables)
+        assert answer == Said(f"{said}\n", "", 0), typed
+    answer = typist("print-submissions", "autumn", **variables)
+    assert re.findall(r"saffron +(\w+) +(\w+)", answer.stdout) == [
+        ("first", "new"),
+        ("second", "new"),
+        ("starting_kit", "new"),
+    ]
+    assert len(list((deployment / "submissions").iterdir())) == 3
+
+
+@pytest.mark.parametrize("typed", ["True", "true", "1", "yes", "YES", "False", "0", "no"])
+def test_booleans_in_all_spellings(
+    typist: Inv, migrated_sqlite: Path, tmp_path: Path, typed: str
+) -> None:
+    path = shutil.copyfile(migrated_sqlite, tmp_path / "databoard.db")
+    answer = typist(
+        "add-score-type", "a", typed, "-1e3", ".5", DATABOARD_DB_URL=f"sqlite:///{path}"
+    )
+    assert answer.code == 0
+    with closing(sqlite3.connect(path)) as connection:
+        (row,) = connection.execute("SELECT is_lower_the_better, minimum, maximum FROM score_type")
+    assert row == (typed.lower() in ("true", "1", "yes"), -1000.0, 0.5)
+
+
+def test_a_password_is_read_from_standard_input(
+    typist: Inv, migrated_sqlite: Path, tmp_path: Path
+) -> None:
+    path = shutil.copyfile(migrated_sqlite, tmp_path / "databoard.db")
+    answer = typist(
+        *("create-user", "saffron", "s@example.org", "--password", "--firstname", "Saf Fron"),
+        stdin="correct horse\n",
+        DATABOARD_DB_URL=f"sqlite:///{path}",
+    )
+    assert answer.code == 0
+    with closing(sqlite3.connect(path)) as connection:
+        query = "SELECT password_hash, firstname FROM user_account"
+        ((hashed, firstname),) = connection.execute(query)
+    assert hashed.startswith("$argon2id$") and firstname == "Saf Fron"
+
+
+def test_boards_as_table_json_and_csv(unchanged: World) -> None:
+    table = unchanged.inv("leaderboard", "autumn").stdout
+    assert table.startswith("Autumn school: public leaderboard\n")
+    assert re.findall(r"saffron +(\w+) +(\S+)", table) == [("ranked", "0.50"), ("undefined", "-")]
+    rows = json.loads(unchanged.inv("leaderboard", "autumn", "--json").stdout)
+    assert [(row["submission"], row["acc"]) for row in rows] == [
+        ("ranked", 0.5),
+        ("undefined", None),
+    ]
+    of_csv = list(csv.DictReader(StringIO(unchanged.inv("leaderboard", "autumn", "--csv").stdout)))
+    assert [row["acc"] for row in of_csv] == ["0.5", ""]
+    assert list(of_csv[0]) == list(rows[0])
+    private = json.loads(unchanged.inv("leaderboard", "--private", "autumn", "--json").stdout)
+    assert [row["acc_test_bag"] for row in private] == [0.25, None]
+    best = json.loads(unchanged.inv("leaderboard", "autumn", "--competition", "--json").stdout)
+    assert [row["submission"] for row in best] == ["ranked"]
+    new = json.loads(unchanged.inv("leaderboard", "autumn", "--new", "--json").stdout)
+    assert [row["submission"] for row in new] == ["first"]
+    limited = json.loads(
+        unchanged.inv("leaderboard", "autumn", "--json", "--limit", "1", "--kind=mean").stdout
+    )
+    assert limited == rows[:1]
+    assert "nothing yet" in unchanged.inv("leaderboard", "autumn", "--failed").stdout
+
+
+def test_train_test(typist: Inv, tmp_path: Path) -> None:
+    kit = shutil.copytree(
+        Path(__file__).parent / "kits" / "estimator", tmp_path / "ramp-kits" / "clouds"
+    )
+    broken = tmp_path / "estimator.py"
+    broken.write_text("def get_estimator():\n    return 1 / 0\n")
+
+    def inv(typed: str, code: int = 0) -> str:
+        answer = typist(*typed.split(), DATABOARD_DEPLOYMENT_PATH=str(tmp_path))
+        assert answer.code == code, answer
+        return answer.stdout + answer.stderr
+
+    inv("db-upgrade")
+    inv("add-problem clouds")
+    inv("add-event clouds")
+    for name in ("saffron", "juniper"):
+        inv(f"create-user {name} {name}@example.org --admin")
+        inv(f"sign-up-team clouds {name}")
+    inv("submit-starting-kit clouds saffron")
+    inv(f"submit clouds juniper broken {broken}")
+    said = inv("train-test clouds --team saffron --jobs 2")
+    assert "clouds/saffron/starting_kit: fold 2/2\n" in said
+    assert said.endswith("Trained 1 of clouds: 1 scored.\n")
+    said = inv("train-test clouds")
+    assert said.endswith(
+        "clouds/juniper/broken: training_error (ZeroDivisionError: division by zero)\n"
+        "Trained 1 of clouds: 1 training_error.\n"
+    )
+    assert inv("train-test clouds") == "Nothing to train.\n"
+    assert inv("train-test clouds --submission nowhere --force") == "Nothing to train.\n"
+    (row,) = csv.DictReader(StringIO(inv("leaderboard clouds --csv")))
+    assert row["team"] == "saffron" and 0.5 < float(row["auc"]) < 1
+    assert 'estimator.py", line 2, in get_estimator' in inv("print-submissions clouds --errors")
+    (kit / "problem.py").unlink()
+    assert "1 checking_error.\n" in inv("train-test clouds --state scored", code=1)
+    said = inv("train-test clouds --force", code=1)
+    assert "Trained 2 of clouds: 2 checking_error.\n" in said
+    assert said.endswith("See why: inv print-submissions clouds --errors\n")
+
+
+# -- a process of its own
+
+
+def test_a_reader_that_has_seen_enough(world: World) -> None:
+    with subprocess.Popen(
+        [*INV, "leaderboard", "autumn"],
+        env=os.environ | {"DATABOARD_DEPLOYMENT_PATH": str(world.folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 1
+
+
+def test_typed_for_real(world: World, tmp_path: Path) -> None:
+    def run(*typed: str) -> Said:
+        done = subprocess.run(
+            [*INV, *typed],
+            env=os.environ | {"DATABOARD_DEPLOYMENT_PATH": str(world.folder)},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+        return Said(done.stdout, done.stderr, done.returncode)
+
+    for typed in (["leaderboard", "autumn"], ["leaderboard", "autum"], ["add-event", "--help"]):
+        assert run(*typed) == world.inv(*typed)
