@@ -56,12 +56,7 @@ def check(engine: Engine) -> None:
             f"There is no Databoard database at {shown(engine.url)}.",
             "Make it with: inv db-upgrade",
         )
-    if here not in revisions():
-        raise DataboardError(
-            f"The database at {shown(engine.url)} is at revision {here}, which this code does "
-            f"not know (its newest is {wanted}).",
-            "Install the version of Databoard that made it.",
-        )
+    _check_known(engine, here)
     raise DataboardError(
         f"The database at {shown(engine.url)} is at revision {here}, this code needs {wanted}.",
         "Upgrade it with: inv db-upgrade",
@@ -86,12 +81,14 @@ def current_revision(engine: Engine) -> str | None:
 def unreachable(url: URL, error: DBAPIError) -> DataboardError:
     """What to tell a person whose database does not answer. Never shows the password."""
     reason = str(error.orig).strip().splitlines()[0] if error.orig else type(error).__name__
-    if isinstance(error, OperationalError):
+    if isinstance(error, OperationalError) and url.get_backend_name() == "postgresql":
         return DataboardError(
             f"The database {shown(url)} does not answer: {reason}",
             "Check DATABOARD_DB_URL, and that the server runs.",
         )
-    return DataboardError(f"The database {shown(url)} refused: {reason}")
+    return DataboardError(
+        f"The database {shown(url)} refused: {reason}", "Check that DATABOARD_DB_URL is the one."
+    )
 
 
 def revisions() -> list[str]:
@@ -105,9 +102,15 @@ def head_revision() -> str:
 
 
 def upgrade(url: str) -> None:
-    """Bring the database at `url` to the newest revision, making it if need be."""
+    """Bring the database at `url` to the newest revision, making it if need be.
+
+    Raises DataboardError when it is of newer code.
+    """
     from alembic import command
 
+    engine = open_engine(url)
+    _check_known(engine, current_revision(engine))
+    engine.dispose()
     with _migrating(url) as config:
         command.upgrade(config, "head")
 
@@ -141,6 +144,15 @@ def shown(url: URL) -> str:
     """The URL as people write it, without its password."""
     url = url.difference_update_query(["password"])
     return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
+
+
+def _check_known(engine: Engine, revision: str | None) -> None:
+    if revision is not None and revision not in revisions():
+        raise DataboardError(
+            f"The database at {shown(engine.url)} is at revision {revision}, which this code does "
+            f"not know (its newest is {head_revision()}).",
+            "Install the version of Databoard that made it.",
+        )
 
 
 def _parse(url: str) -> URL:

@@ -167,7 +167,7 @@ def load_problem(code_path: Path) -> ModuleType:
     sys.modules["problem"] = problem  # its classes can be pickled
     try:
         spec.loader.exec_module(problem)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise KitError(
             f"problem.py of the kit {name} cannot be imported: {_where(error, code_path)}"
         ) from error
@@ -196,7 +196,7 @@ def load_data(problem: ModuleType, path: Path, name: str) -> Data:
             (np.asarray(train_is), np.asarray(valid_is))
             for train_is, valid_is in problem.get_cv(X_train, y_train)
         ]
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise KitError(
             f"The kit {name} cannot read its data in {path}: {_where(error, path)}",
             "Try its README: some kits download their data first.",
@@ -281,7 +281,7 @@ def _score_types(problem: ModuleType, name: str) -> tuple[ScoreTypeOfKit, ...]:
     return score_types
 
 
-def _where(error: Exception, folder: Path) -> str:
+def _where(error: BaseException, folder: Path) -> str:
     """One line: what failed, and at which line of the kit."""
     frames = [
         frame

@@ -50,7 +50,7 @@ PARTS = {
 
 @task(
     help={
-        "fast": "Leave out the tests marked slow.",
+        "fast": "Leave out what takes seconds, and PostgreSQL.",
         "yes": "Install missing Debian packages without asking (as root; CI=true does the same).",
         "only": "Run only the tests whose names match this expression (pytest -k).",
     }

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from databoard.config import Settings
 
-DIALECTS = ("sqlite", "postgresql")
+DIALECTS = ("sqlite", pytest.param("postgresql", marks=pytest.mark.slow))
 
 
 @pytest.fixture(scope="session")

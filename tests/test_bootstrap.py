@@ -170,6 +170,7 @@ def test_installs_again_when_the_lock_changed_and_only_then(project: Path) -> No
     assert inv(project, "where").stderr == ""
 
 
+@pytest.mark.slow
 def test_installs_again_in_a_copy_at_another_place(installed: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(installed, copy, symlinks=True)

@@ -621,6 +621,7 @@ def test_boards_as_table_json_and_csv(unchanged: World) -> None:
     assert "nothing yet" in unchanged.inv("leaderboard", "autumn", "--failed").stdout
 
 
+@pytest.mark.slow
 def test_train_test(typist: Inv, tmp_path: Path) -> None:
     kit = shutil.copytree(
         Path(__file__).parent / "kits" / "estimator", tmp_path / "ramp-kits" / "clouds"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -356,7 +357,10 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     path.write_text("a shopping list " * 100)
     with pytest.raises(DataboardError) as caught:
         database.check(database.open_engine(f"sqlite:///{path}"))
-    assert str(caught.value) == f"The database sqlite:///{path} refused: file is not a database"
+    assert str(caught.value) == (
+        f"The database sqlite:///{path} refused: file is not a database\n"
+        "Check that DATABOARD_DB_URL is the one."
+    )
 
 
 @pytest.fixture
@@ -387,10 +391,15 @@ def test_a_database_of_this_code(engine: Engine) -> None:
     database.check(engine)
 
 
-def test_a_database_of_newer_code(engine: Engine, shown: str) -> None:
+def upgrade(engine: Engine) -> None:
+    database.upgrade(engine.url.render_as_string(hide_password=False))
+
+
+@pytest.mark.parametrize("do", [database.check, upgrade])
+def test_a_database_of_newer_code(engine: Engine, shown: str, do: Callable[[Engine], None]) -> None:
     set_revision(engine, "9999")
     with pytest.raises(DataboardError) as caught:
-        database.check(engine)
+        do(engine)
     assert str(caught.value) == (
         f"The database at {shown} is at revision 9999, which this code does not know (its newest "
         f"is {database.head_revision()}).\nInstall the version of Databoard that made it."
@@ -415,6 +424,18 @@ def test_a_database_of_older_code_is_upgraded(
     database.upgrade(migrated_url)
     database.check(engine)
     assert inspect(engine).has_table("more")
+
+
+def test_a_database_of_something_else(database_url: str) -> None:
+    engine = database.open_engine(database_url)
+    if engine.dialect.name == "sqlite":
+        sqlite3.connect(engine.url.database or "").close()
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE team (id INTEGER)"))
+    with pytest.raises(DataboardError, match=r" refused: .*team.* already exists"):
+        database.upgrade(database_url)
+    assert inspect(engine).get_table_names() == ["team"]
+    engine.dispose()
 
 
 def test_a_migration_is_written_from_what_differs(

@@ -63,7 +63,8 @@ def test_a_challenge_happens(tmp_path: Path) -> None:
     with closing(sqlite3.connect(folder / "databoard.db")) as connection:
         rows = connection.execute(
             "SELECT event.name, team.name, submission.name, state FROM submission "
-            "JOIN event ON event.id = event_id JOIN team ON team.id = team_id ORDER BY submission.id"
+            "JOIN event ON event.id = event_id JOIN team ON team.id = team_id "
+            "ORDER BY submission.id"
         ).fetchall()
     assert rows == [
         (event, team, name, FAILED.get(name, "scored"))

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from databoard.errors import DataboardError, LeaseLost
 from databoard.model.states import CHECKING_ERROR, SCORED, TRAINING
+from databoard.submissions import SubmittedFile, digest_of
 from databoard.training import queue
 from databoard.training.engines.local import EngineDied, LocalEngine
 from databoard.training.engines.servers import PlatformFailed
@@ -71,8 +72,7 @@ class Assignment:
     async def _outcome(self, trainer: LocalEngine) -> Outcome:
         work = self._work
         try:
-            if not work.files.is_dir():
-                raise PlatformFailed(f"The submitted files are not in {work.files}.")
+            await asyncio.to_thread(_check_files, work)
             return await trainer.run(work, self._note, self.queued.set)
         except (SubmissionFailed, EngineDied) as failure:
             return failure
@@ -153,3 +153,13 @@ class Assignment:
 
     def _discard(self) -> None:
         shutil.rmtree(self._work.predictions, ignore_errors=True)
+
+
+def _check_files(work: Work) -> None:
+    """What is not as it was submitted is not the team's fault. Raises PlatformFailed."""
+    try:
+        files = [SubmittedFile(path.name, path.read_bytes()) for path in work.files.iterdir()]
+    except OSError as error:
+        raise PlatformFailed(f"The submitted files are not in {work.files}.") from error
+    if digest_of(files) != work.files_digest:
+        raise PlatformFailed(f"The files in {work.files} are not as they were submitted.")

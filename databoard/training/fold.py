@@ -13,10 +13,12 @@ import json
 import os
 import pickle
 import random
+import re
 import resource
 import selectors
 import signal
 import sys
+import tempfile
 import traceback
 from collections.abc import Collection
 from inspect import signature
@@ -31,6 +33,7 @@ from databoard.training.channel import Channel, Message
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 MAX_REASON = 16_000
 WATCH_SECONDS = 0.2
+_LIBRARIES = re.compile(r"/[^\s'\"()]*/(?:site-packages|python3\.\d+)/")
 PAGE = resource.getpagesize()
 
 
@@ -159,6 +162,8 @@ def run_fold(
         os.dup2(null, standard)
     os.close(null)
     os.chdir(folder / "work")
+    os.environ["HOME"] = os.environ["TMPDIR"] = str(folder / "work")
+    tempfile.tempdir = None  # the kit may have looked it up
     random.seed(0)
     np.random.seed(0)
 
@@ -194,12 +199,14 @@ def run_fold(
 
 
 def reason_of(error: BaseException, files: Path) -> str:
-    """The traceback, cut to the submitted files, their paths shortened to their names."""
+    """The traceback, cut to the submitted files; of paths, what is the same on each machine."""
     shown = traceback.TracebackException.from_exception(error, limit=-200)
     frames = [frame for frame in shown.stack if Path(frame.filename).parent == files]
     lines = ["Traceback (in the submission):\n", *traceback.format_list(frames)] if frames else []
-    text = "".join([*lines, *shown.format_exception_only()]).replace(f"{files}/", "")
-    return text.strip()[-MAX_REASON:]
+    text = "".join([*lines, *shown.format_exception_only()])
+    for folder in (files, files.parent):
+        text = text.replace(f"{folder}/", "")
+    return _LIBRARIES.sub("", text).strip()[-MAX_REASON:]
 
 
 def preload(modules: list[str]) -> None:
@@ -211,7 +218,9 @@ def preload(modules: list[str]) -> None:
         package = sys.modules.get(name.partition(".")[0])
         if name in sys.modules or "site-packages" not in str(getattr(package, "__file__", "")):
             continue
-        with contextlib.suppress(Exception):
+        if "__main__" in name:  # a program, which would do its work here
+            continue
+        with contextlib.suppress(Exception, SystemExit):
             importlib.import_module(name)
 
 

@@ -4,6 +4,7 @@ It never reads a kit's data nor a submission. Its children are a *scorer* (has t
 no submitted code) and a *fold server* (has the features, forks a process per fold).
 """
 
+import contextlib
 import gc
 import os
 import signal
@@ -25,10 +26,7 @@ def serve(channel: Channel) -> None:
     gc.collect()
     gc.freeze()  # or the collector of each child would copy every page
     while True:
-        try:
-            request, files = channel.receive()
-        except ChannelClosed:
-            return
+        request, files = channel.receive()
         if os.fork() == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             channel.socket.close()
@@ -46,4 +44,5 @@ def serve(channel: Channel) -> None:
 
 
 if __name__ == "__main__":
-    serve(Channel(socket.socket(fileno=int(sys.argv[1]))))
+    with contextlib.suppress(ChannelClosed):  # the worker is gone
+        serve(Channel(socket.socket(fileno=int(sys.argv[1]))))

@@ -17,6 +17,7 @@ class Work:
     kit: Path
     data: Path
     files: Path
+    files_digest: str
     predictions: Path
     n_folds: int
     folds_digest: str

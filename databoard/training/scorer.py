@@ -7,10 +7,11 @@ plain arrays. Scores are ramp-workflow's own, fold by fold and bagged.
 import math
 import os
 import pickle
+import re
 import stat
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from databoard.errors import DataboardError
 from databoard.kits import Data, digest_of, load_data, load_problem
@@ -18,6 +19,12 @@ from databoard.training.channel import Channel, Message
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+_HEADER = re.compile(
+    rb"\{'descr': '([<>|][a-zA-Z]\d{0,9}(?:\[\w{1,9}\])?)', 'fortran_order': (?:True|False), "
+    rb"'shape': \(((?:\d{1,12}, ?)*(?:\d{1,12})?)\), \} *\n"
+)
 
 
 class BadPredictions(DataboardError):
@@ -182,11 +189,7 @@ def read_predictions(path: Path, n_rows: int, what: str) -> "np.ndarray":
             if not stat.S_ISREG(status.st_mode) or status.st_size > 4 * 1024**3:
                 raise BadPredictions(f"The {what} predictions are not a plain file.")
             # The header alone: a sparse giant is refused before it is read.
-            version = np.lib.format.read_magic(file)
-            read = {(1, 0): np.lib.format.read_array_header_1_0}.get(
-                version, np.lib.format.read_array_header_2_0
-            )
-            shape, _, dtype = read(file)
+            dtype, shape = _read_header(file)
             if dtype.kind not in "fiub":
                 raise BadPredictions(
                     f"The {what} predictions are of type {dtype}; they must be numbers."
@@ -199,10 +202,8 @@ def read_predictions(path: Path, n_rows: int, what: str) -> "np.ndarray":
                 raise BadPredictions(f"The {what} predictions are cut off.")
             file.seek(0)
             array: np.ndarray = np.load(file, allow_pickle=False)
-    except BadPredictions:
-        raise
-    except Exception as error:  # a header of code can make numpy's reader fail in any way
-        reason = (str(error) or type(error).__name__)[:200]
+    except (OSError, ValueError, TypeError, EOFError, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or error  # without the path
         raise BadPredictions(f"The {what} predictions cannot be read: {reason}") from error
     bad = np.flatnonzero(~np.isfinite(array.reshape(n_rows, -1)).all(axis=1))
     if bad.size:
@@ -211,6 +212,24 @@ def read_predictions(path: Path, n_rows: int, what: str) -> "np.ndarray":
             f"row {bad[0]}."
         )
     return array
+
+
+def _read_header(file: BinaryIO) -> "tuple[np.dtype, tuple[int, ...]]":
+    """Type and shape of the array in a .npy file. Raises ValueError.
+
+    numpy's reader hands a header to Python's parser, which can be made to fail in many ways;
+    its writer writes one form only.
+    """
+    import numpy as np
+
+    start = file.read(12)
+    length, size = (10, start[8:10]) if start[6:7] == b"\1" else (12, start[8:12])
+    file.seek(length)
+    header = _HEADER.fullmatch(file.read(min(int.from_bytes(size, "little"), 1000)))
+    if start[:6] != b"\x93NUMPY" or start[6:8] not in (b"\1\0", b"\2\0") or header is None:
+        raise ValueError("this is no array of numbers as np.save writes it")
+    shape = tuple(int(length) for length in header[2].replace(b",", b" ").split())
+    return np.dtype(header[1].decode()), shape
 
 
 def _number(value: Any) -> float | None:

@@ -126,6 +126,7 @@ class Worker:
             kit=kit,
             data=kits.data_path_of(kit, settings.data_path),
             files=folder / "files",
+            files_digest=submission.files_digest,
             predictions=folder / "predictions" / str(lease.attempt),
             n_folds=event.n_folds,
             folds_digest=event.folds_digest,

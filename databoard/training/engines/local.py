@@ -1,6 +1,5 @@
 """The local engine: folds as processes on this machine, side by side up to a number of slots."""
 
-import ast
 import asyncio
 import contextlib
 import json
@@ -32,7 +31,9 @@ ERROR_AFTER = {
     "done": states.SCORING_ERROR,
 }
 TICK = 0.1
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+MAX_HINT = 256 * 1024
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import\b|import[ \t]+(.+))", re.MULTILINE)
 
 
 class Slots:
@@ -143,7 +144,7 @@ class Status:
             self.times[step] = time.monotonic()
             self._note(step)
         elif line.startswith(b"{") and not self.failure:
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError, RecursionError):
                 self.failure = json.loads(line)
 
 
@@ -299,20 +300,21 @@ def _failure(run: Run, fold: int, status: Status, answer: dict[str, Any]) -> Sub
             text += f"\nThe submission may use {limit} MB of memory."
         return SubmissionFailed(state, kind, text, fold)
     code = answer["exit"]
-    how = (
-        f"by the signal {signal.Signals(-code).name}" if code < 0 else f"with the exit code {code}"
-    )
+    how = f"with the exit code {code}"
+    if code < 0:
+        known = {number.value: number.name for number in signal.Signals}
+        how = f"by the signal {known.get(-code, -code)}"
     return SubmissionFailed(state, "crash", f"The process of the submission ended {how}.", fold)
 
 
 def imported_modules(files: Path) -> list[str]:
-    """The modules that a submission names in its imports. None of its code is run."""
+    """The modules that a submission seems to import: a hint. None of its code is run, or parsed,
+    since Python's parser can be made to fail, and take its time.
+    """
     names: set[str] = set()
     for file in files.glob("*.py"):
-        with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
-            for node in ast.walk(ast.parse(file.read_bytes())):
-                if isinstance(node, ast.Import):
-                    names.update(alias.name for alias in node.names)
-                elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                    names.add(node.module)
-    return sorted(names)[:200]
+        with file.open("rb") as source:
+            text = source.read(MAX_HINT).decode(errors="replace")
+        for module, modules in _IMPORT.findall(text):
+            names.update([module] if module else re.findall(r"(?:^|,)\s*([\w.]+)", modules))
+    return sorted(name for name in names if not name.startswith("."))[:200]

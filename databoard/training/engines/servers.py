@@ -1,6 +1,8 @@
 """The processes that the local engine keeps: a forkserver, and two servers per kit."""
 
 import asyncio
+import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
@@ -10,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from databoard.config import ROOT
 from databoard.errors import DataboardError
@@ -48,7 +51,9 @@ class Servers:
     """Starts what is needed when it is needed. Imports are paid once, data is read once per kit."""
 
     def __init__(self, threads: str) -> None:
+        _sweep_scratch()
         self.scratch = Path(tempfile.mkdtemp(prefix="databoard-"))
+        self._lock = _lock(self.scratch)
         self._environment = sandbox.environment(ROOT, self.scratch, threads)
         self._forkserver: Caller | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -87,6 +92,7 @@ class Servers:
         """End all, and remove the scratch folder."""
         self.stop()
         shutil.rmtree(self.scratch, ignore_errors=True)
+        self._lock.close()
 
     async def open(self, kit: Path, data: Path) -> KitServers:
         """The servers of a kit, started again when its files have changed.
@@ -127,6 +133,8 @@ class Servers:
             servers.close()
 
     async def _open(self, kit: Path, data: Path, signature: Signature) -> KitServers:
+        if not (kit / "problem.py").is_file():
+            raise PlatformFailed(f"There is no kit in {kit}: it has no problem.py.")
         folder = Path(tempfile.mkdtemp(dir=self.scratch, prefix="kit-"))
         features = folder / "features"
         scorer = await self._fork("scorer")
@@ -151,6 +159,24 @@ class Servers:
         with theirs:
             await self.start().call({"server": server}, [theirs.fileno()])
         return Caller(ours)
+
+
+def _lock(scratch: Path) -> IO[bytes]:
+    """Mark a scratch folder as in use, for as long as this process lives."""
+    lock = (scratch / "lock.new").open("wb")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    (scratch / "lock.new").rename(scratch / "lock")  # nobody sees it before it is locked
+    return lock
+
+
+def _sweep_scratch() -> None:
+    """Remove what workers that were killed have left."""
+    for folder in Path(tempfile.gettempdir()).glob("databoard-*"):
+        with contextlib.suppress(OSError):
+            if folder.lstat().st_uid == os.geteuid():
+                with (folder / "lock").open("rb") as lock:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _signature(kit: Path, data: Path) -> Signature:
