@@ -3,7 +3,6 @@
 import hashlib
 import os
 import shutil
-import stat
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from sqlalchemy.orm import Session, contains_eager
 from databoard import kits
 from databoard.config import Settings
 from databoard.errors import AlreadyThere, DataboardError, InvalidValue, NotFound
+from databoard.files import open_plain
 from databoard.lookup import find
 from databoard.model.event import Event, EventTeam
 from databoard.model.people import Team
@@ -221,16 +221,15 @@ def put_back(session: Session, which: ColumnElement[bool]) -> int:
 def _read(path: Path) -> bytes:
     """Read a plain file: no link, no device, not too large. Raises InvalidValue."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        file = open_plain(path)
     except OSError as error:
         raise InvalidValue(
             f"The file {printable(path.name)} cannot be read: {error.strerror}.",
             "Submit plain files, no links.",
         ) from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
+    if file is None:
         raise InvalidValue(f"{printable(path.name)} is not a plain file.", "Submit plain files.")
-    with os.fdopen(descriptor, "rb") as file:
+    with file:
         content = file.read(MAX_FILE_SIZE + 1)
     if len(content) > MAX_FILE_SIZE:
         raise InvalidValue(

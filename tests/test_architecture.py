@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = [
-    {"errors", "names", "config"},
+    {"errors", "names", "files", "config"},
     {"model", "database", "lookup", "kits"},
     {"catalogue", "events", "people", "submissions", "ranking", "leaderboard"},
     {"training"},

@@ -8,12 +8,12 @@ import math
 import os
 import pickle
 import re
-import stat
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from databoard.errors import DataboardError
+from databoard.files import open_plain
 from databoard.kits import Data, digest_of, load_data, load_problem
 from databoard.training.channel import Channel, Message
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+MAX_SIZE = 4 * 1024**3
 _HEADER = re.compile(
     rb"\{'descr': '([<>|][a-zA-Z]\d{0,9}(?:\[\w{1,9}\])?)', 'fortran_order': (?:True|False), "
     rb"'shape': \(((?:\d{1,12}, ?)*(?:\d{1,12})?)\), \} *\n"
@@ -183,11 +184,13 @@ def read_predictions(path: Path, n_rows: int, what: str) -> "np.ndarray":
     import numpy as np
 
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode) or status.st_size > 4 * 1024**3:
-                raise BadPredictions(f"The {what} predictions are not a plain file.")
+        file = open_plain(path)
+        if file is None:
+            raise BadPredictions(f"The {what} predictions are not a plain file.")
+        with file:
+            size = os.fstat(file.fileno()).st_size
+            if size > MAX_SIZE:
+                raise BadPredictions(f"The {what} predictions are too large.")
             # The header alone: a sparse giant is refused before it is read.
             dtype, shape = _read_header(file)
             if dtype.kind not in "fiub":
@@ -198,7 +201,7 @@ def read_predictions(path: Path, n_rows: int, what: str) -> "np.ndarray":
                 raise BadPredictions(
                     f"The {what} predictions are of shape {shape}; they must have {n_rows} rows."
                 )
-            if status.st_size < math.prod(shape) * dtype.itemsize:
+            if size < math.prod(shape) * dtype.itemsize:
                 raise BadPredictions(f"The {what} predictions are cut off.")
             file.seek(0)
             array: np.ndarray = np.load(file, allow_pickle=False)

@@ -228,7 +228,7 @@ class LocalEngine:
             status, answer = await _run_fold(run, fold, folder)
         finally:
             await self.slots.give()
-        if "done" not in status.times or answer["exit"] != 0:
+        if "done" not in status.times or answer["exit"] != 0 or run.is_out_of_time:
             raise _failure(run, fold, status, answer)
         scored, _ = await run.kit.scorer.call(
             {
@@ -278,10 +278,12 @@ async def _run_fold(run: Run, fold: int, folder: Path) -> tuple[Status, dict[str
 
 
 async def _keep_time(run: Run) -> None:
-    while run.seconds() < run.work.time_limit:
+    """End all folds of a submission that is out of time, until cancelled."""
+    while True:
         await asyncio.sleep(TICK)
-    run.is_out_of_time = True
-    run.kill()
+        if run.seconds() >= run.work.time_limit:
+            run.is_out_of_time = True
+            run.kill()
 
 
 def _failure(run: Run, fold: int, status: Status, answer: dict[str, Any]) -> SubmissionFailed:
