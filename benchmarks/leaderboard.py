@@ -5,19 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from measure import ROOT, Row, arguments, interleave, report, seconds
-
-sys.path.insert(0, str(ROOT))
-
+from measure import Row, arguments, interleave, postgresql, report, seconds
 from sqlalchemy import Engine, event, text
 
 from databoard import database, leaderboard
 from databoard.model.event import Event, EventScoreType
 from databoard.model.problem import Problem, ScoreType, Workflow
-from tasks.development import PARTS
-from tests.postgres import private_cluster
+from tests.postgres import Cluster
 
 LOAD = """
 INSERT INTO team (name, created_at) SELECT 'team' || i, now() FROM generate_series(1, :teams) i;
@@ -56,13 +53,21 @@ def load(engine: Engine, n: int) -> None:
 
 
 class Psql:
-    """A running psql that prints to nowhere, as it comes, or unaligned, which is faster."""
+    """A running psql that prints to nowhere."""
 
     def __init__(self, program: Path, url: str, *options: str) -> None:
-        command = [program, url, "-qtX", *options]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [program, url, "-qtX", *options],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
+
+    def __enter__(self) -> Psql:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
 
     def run(self, sql: str) -> None:
         """Run a statement and wait until all its rows are printed."""
@@ -73,8 +78,27 @@ class Psql:
         assert process.stdout.readline() == "done\n"
 
 
-def measure(engine: Engine, psql: Psql, rounds: int, limit: int | None = None) -> list[float]:
-    """Seconds of the board and of its SQL in psql, medians."""
+def boards(cluster: Cluster, n: int, rounds: int) -> list[Row]:
+    """The whole board of an event with `n` submissions, and its first page."""
+    with cluster.database(f"board{n}") as url:
+        database.upgrade(url)
+        engine = database.open_engine(url)
+        load(engine, n)
+        program = cluster.programs / "psql"
+        with Psql(program, url) as aligned, Psql(program, url, "-A") as unaligned:
+            whole = measure(engine, rounds, None, aligned, unaligned)
+            page = measure(engine, 51, 100, aligned)
+        engine.dispose()
+    return [
+        Row(f"public leaderboard of {n:,} / psql", whole[0], whole[1], 1.5),
+        Row(f"public leaderboard of {n:,} / psql, unaligned", whole[0], whole[2]),
+        Row(f"top 100 of {n:,} / psql", *page),
+        Row(f"top 100 of {n:,}", page[0], None, 0.05),
+    ]
+
+
+def measure(engine: Engine, rounds: int, limit: int | None, *programs: Psql) -> list[float]:
+    """Seconds of the board, and of its SQL in each psql, medians."""
     executed: list[str] = []
 
     @event.listens_for(engine, "before_cursor_execute")
@@ -88,42 +112,22 @@ def measure(engine: Engine, psql: Psql, rounds: int, limit: int | None = None) -
             return leaderboard.public(session, found, limit=limit)
 
         ours()
-        sql = executed[-1]
-        sides: list[Callable[[], float]] = [
-            lambda: seconds(ours),
-            lambda: seconds(lambda: psql.run(sql)),
-        ]
-        medians = interleave(rounds, *sides)
-    event.remove(engine, "before_cursor_execute", keep)
-    return medians
+        event.remove(engine, "before_cursor_execute", keep)
+        sides: list[Callable[[], float]] = [partial(seconds, ours)]
+        sides += [partial(seconds, partial(psql.run, executed[-1])) for psql in programs]
+        return interleave(rounds, *sides)
 
 
 def main() -> None:
-    sizes = (
-        (100, 1_000, 10_000) if arguments(__doc__ or "").quick else (100, 1_000, 10_000, 100_000)
-    )
-    part = PARTS["postgresql"].find()
-    if part is None:
-        sys.exit("This needs PostgreSQL: apt-get install postgresql")
-    rows = []
-    with private_cluster(part.resolve().parent) as cluster:
+    quick = arguments(__doc__ or "").quick
+    sizes = (100, 1_000, 10_000) if quick else (100, 1_000, 10_000, 100_000)
+    rows: list[Row] = []
+    with postgresql() as cluster:
+        if cluster is None:
+            sys.exit(1)
         for n in sizes:
-            with cluster.database(f"board{n}") as url:
-                database.upgrade(url)
-                engine = database.open_engine(url)
-                load(engine, n)
-                psql = Psql(cluster.programs / "psql", url)
-                rounds = 15 if n > 10_000 else 51
-                rows.append(
-                    Row(f"public leaderboard of {n:,} / psql", *measure(engine, psql, rounds), 1.5)
-                )
-                if n == sizes[-1]:
-                    bare = measure(engine, Psql(cluster.programs / "psql", url, "-A"), rounds)
-                    rows.append(Row(f"public leaderboard of {n:,} / psql -A", *bare, None))
-                    top = measure(engine, psql, 51, limit=100)
-                    rows.append(Row(f"the top 100 of {n:,} / psql", *top, None))
-                    rows.append(Row(f"the top 100 of {n:,}, under 50 ms", top[0], 0.0, 0.05, "s"))
-                engine.dispose()
+            measured = boards(cluster, n, 15 if n > 10_000 else 51)
+            rows += measured if n == sizes[-1] else measured[:2]
     report(rows)
 
 

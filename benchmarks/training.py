@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import shutil
-import statistics
 import subprocess
-import sys
 import tempfile
+import time
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
-from measure import ROOT, Row, arguments, clean_environment, peer, report, run, seconds
-
-sys.path.insert(0, str(ROOT))
-
+from measure import (
+    INV,
+    PYTHON,
+    ROOT,
+    Row,
+    arguments,
+    clean_environment,
+    interleave,
+    output_of,
+    peer,
+    postgresql,
+    report,
+    run,
+    seconds,
+)
 from sqlalchemy import select, text
 
 from databoard import config, database, events, people, submissions
 from databoard.model.submission import Submission
 from databoard.training.worker import Worker
+from tests.postgres import Cluster
 
 TITANIC_SIZED = """
 import numpy as np
@@ -110,13 +126,14 @@ def get_estimator():
     return GradientBoostingClassifier(n_estimators={trees}, random_state=0)
 """
 BARE_LOOP = """
-import sys, time
+import itertools, sys, time
 sys.path[:0] = [".", "submissions/starting_kit"]
 import problem, estimator
+first, step = map(int, sys.argv[1:])
 X, y = problem.get_train_data()
 X_test, _ = problem.get_test_data()
 start = time.perf_counter()
-for train, valid in problem.get_cv(X, y):
+for train, valid in itertools.islice(problem.get_cv(X, y), first, None, step):
     model = estimator.get_estimator().fit(X[train], y[train])
     model.predict_proba(X)
     model.predict_proba(X_test)
@@ -163,20 +180,28 @@ SCORED_BEFORE = """
 INSERT INTO submission (event_id, team_id, name, files_digest, submitted_at, state, attempt,
                         lost_leases, train_time, valid_time, test_time, max_memory)
     SELECT 1, 1, 'old' || i, '', '2026-01-01 00:00:00.000000', 'scored', 1, 0, 0, 0, 0, 1
-    FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :n)
+    FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
           SELECT i FROM n) AS numbers;
 INSERT INTO submission_score SELECT s.id, t.id, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
     FROM submission s, event_score_type t;
+INSERT INTO fold_run SELECT s.id, f.fold, 0, 0, 0, 1
+    FROM submission s, (SELECT 0 AS fold UNION ALL SELECT 1) f;
+INSERT INTO fold_score SELECT r.submission_id, r.fold, t.id, 0, 0, 0, 0, 0
+    FROM fold_run r, event_score_type t
 """
+LONGEST = 600.0
 
 
 class Site:
-    """A deployment with one event, on SQLite; `submit` fills its queue."""
+    """A deployment with one event and one team, whose kit ramp-test can use as well."""
 
-    def __init__(self, folder: Path, problem: str, estimator: str) -> None:
-        settings = config.load({"DATABOARD_DEPLOYMENT_PATH": str(folder)})
+    def __init__(self, folder: Path, problem: str, estimator: str, db_url: str = "") -> None:
+        self.environment = {"DATABOARD_DEPLOYMENT_PATH": str(folder)}
+        if db_url:
+            self.environment["DATABOARD_DB_URL"] = db_url
+        self.settings = settings = config.load(self.environment)
         settings.make_folders()
-        self.settings, self.kit = settings, settings.kits_path / "kit"
+        self.kit = settings.kits_path / "kit"
         self.starting_kit = self.kit / "submissions" / "starting_kit"
         self.starting_kit.mkdir(parents=True)
         (self.kit / "problem.py").write_text(problem)
@@ -189,96 +214,172 @@ class Site:
             people.create_user(session, "team", "team@example.org", access_level="user")
             session.flush()
             people.sign_up_team(session, "event", "team")
+        self._names = map("s{}".format, itertools.count())
 
-    def submit(self, *names: str) -> None:
+    def submit(self, number: int = 1) -> list[str]:
+        """Put submissions into the queue; their names."""
+        names = list(itertools.islice(self._names, number))
         with database.session_scope(self.engine) as session:
             for name in names:
                 submissions.submit(session, self.settings, "event", "team", name, self.starting_kit)
+        return names
 
-    def train(self) -> None:
-        asyncio.run(Worker(self.engine, self.settings, jobs=2).drain())
+    def begin_anew(self, is_crowded: bool) -> None:
+        """Forget all submissions; store 5,000 others with all their scores, or none."""
+        with database.session_scope(self.engine) as session:
+            session.execute(text("DELETE FROM submission"))
+            for statement in SCORED_BEFORE.split(";\n") if is_crowded else ():
+                session.execute(text(statement))
+        if self.engine.dialect.name == "postgresql":
+            with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as server:
+                server.execute(text("VACUUM ANALYZE"))
 
-    def claimed_to_scored(self, name: str) -> float:
+    def claimed_to_scored(self) -> float:
+        """Seconds that the running worker needs for a submission."""
+        (name,) = self.submit()
+        for _ in range(int(LONGEST / 0.1)):
+            time.sleep(0.1)
+            row = self._row(name)
+            if row.ended_at and row.training_at:
+                assert row.state == "scored", row.error_message
+                return (row.ended_at - row.training_at).total_seconds()
+        raise TimeoutError(f"{name} is {row.state}.")
+
+    def trained_by_a_command(self) -> float:
+        """Seconds that `inv train-test` needs for a submission, imports and all."""
+        (name,) = self.submit()
+        taken = run(INV, "train-test", "event", "--jobs", "2", **self.environment)
+        assert self._row(name).state == "scored"
+        return taken
+
+    def drained(self, number: int, is_crowded: bool) -> float:
+        """Seconds that a worker needs for many submissions, from its start to its end."""
+        self.begin_anew(is_crowded)
+        names = self.submit(number)
+        taken = seconds(lambda: asyncio.run(Worker(self.engine, self.settings, jobs=2).drain()))
+        assert all(self._row(name).state == "scored" for name in names)
+        return taken
+
+    @contextlib.contextmanager
+    def running_worker(self) -> Iterator[None]:
+        """A worker of two slots in a process of its own, warmed up by one submission."""
+        command = [INV, "backend-train-test-loop", "event", "--jobs", "2"]
+        everything = clean_environment() | self.environment
+        worker = subprocess.Popen(command, cwd=ROOT, env=everything, stdout=subprocess.DEVNULL)
+        try:
+            self.claimed_to_scored()
+            yield
+        finally:
+            worker.terminate()
+            worker.wait()
+
+    def _row(self, name: str) -> Submission:
         with database.reading(self.engine) as session:
-            row = session.scalars(select(Submission).where(Submission.name == name)).one()
-            assert row.state == "scored" and row.ended_at and row.training_at, row.error_message
-            return (row.ended_at - row.training_at).total_seconds()
+            return session.scalars(select(Submission).where(Submission.name == name)).one()
+
+
+def small(places: Places, program: Path, rounds: int) -> list[Row]:
+    """One submission of 8 quick folds, in a worker that is already running."""
+    sites = places.sites(TITANIC_SIZED, PIPELINE)
+    kit = next(iter(sites.values())).kit
+    with ExitStack() as workers:
+        for site in sites.values():
+            workers.enter_context(site.running_worker())
+        sides = [site.claimed_to_scored for site in sites.values()]
+        *ours, peer_time = interleave(rounds, *sides, partial(ramp_test, program, kit))
+    return [
+        Row(f"titanic-sized, claim to scored, {name} / ramp-test", value, peer_time, 0.6)
+        for name, value in zip(sites, ours, strict=True)
+    ]
+
+
+def small_and_cold(places: Places, program: Path, rounds: int) -> list[Row]:
+    """The same by a command, whose imports and start count."""
+    (site,) = places.sites(TITANIC_SIZED, PIPELINE, ["SQLite"]).values()
+    medians = interleave(rounds, site.trained_by_a_command, partial(ramp_test, program, site.kit))
+    return [Row("titanic-sized, whole inv train-test / ramp-test", *medians)]
+
+
+def heavy(places: Places, trees: int, rounds: int) -> list[Row]:
+    """One submission of 8 long folds on two slots, against the loop over them on one core."""
+    (site,) = places.sites(HEAVY, BOOSTING.format(trees=trees), ["SQLite"]).values()
+
+    def loop(first: int = 0, step: int = 1) -> float:
+        """Seconds of the loop alone, over each `step`-th fold."""
+        command = [PYTHON, "-c", BARE_LOOP, str(first), str(step)]
+        return float(output_of(*command, cwd=site.kit))
+
+    def two_loops() -> float:
+        with ThreadPoolExecutor(2) as two:
+            return max(two.map(loop, (0, 1), (2, 2)))
+
+    with site.running_worker():
+        ours, one, two = interleave(rounds, site.claimed_to_scored, loop, two_loops)
+    return [
+        Row("heavy, claim to scored / bare loop on one core", ours, one, 0.55),
+        Row("what two cores gave: two bare loops of 4 folds / one of 8", two, one),
+    ]
+
+
+def many(places: Places, program: Path, number: int, rounds: int) -> list[Row]:
+    """Many quick submissions on two slots, with the start of the worker."""
+    sites = places.sites(IRIS_SIZED, FOREST)
+    kit = next(iter(sites.values())).kit
+    copies = [f"s{number}" for number in range(number)]
+    for name in copies:
+        shutil.copytree(kit / "submissions/starting_kit", kit / "submissions" / name)
+
+    def ramp_tests() -> None:
+        with ThreadPoolExecutor(2) as two:
+            list(two.map(partial(ramp_test, program, kit), copies))
+
+    cases = [(name, is_crowded) for is_crowded in (False, True) for name in sites]
+    sides = [partial(sites[name].drained, number, is_crowded) for name, is_crowded in cases]
+    *ours, peer_time = interleave(rounds, *sides, partial(seconds, ramp_tests))
+    whats = [f"{name}, 5,000 scored before" if crowded else name for name, crowded in cases]
+    return [
+        Row(f"{number} iris-sized, {what} / ramp-test, two at a time", value, peer_time, 0.35)
+        for what, value in zip(whats, ours, strict=True)
+    ]
 
 
 def ramp_test(program: Path, kit: Path, submission: str = "starting_kit") -> float:
+    """Seconds of the whole process."""
     return run(program, "--submission", submission, "--save-output", cwd=kit)
 
 
-def small(folder: Path, program: Path, rounds: int) -> list[Row]:
-    """One submission of 8 quick folds, in a worker that is already running."""
-    site = Site(folder, TITANIC_SIZED, PIPELINE)
-    names = [f"s{number}" for number in range(rounds + 1)]
-    site.submit(*names)
-    # The first pays for the start of the worker's processes.
-    peers = [ramp_test(program, site.kit) for _ in range(rounds)]
-    site.train()
-    ours = statistics.median(site.claimed_to_scored(name) for name in names[1:])
-    return [
-        Row("titanic-sized, claimed to scored / ramp-test", ours, statistics.median(peers), 0.6)
-    ]
+class Places:
+    """Where deployments are made: folders, and databases on SQLite and PostgreSQL."""
 
+    def __init__(self, folder: Path, cluster: Cluster | None, opened: ExitStack) -> None:
+        self._folder, self._cluster, self._opened = folder, cluster, opened
+        self._names = map("site{}".format, itertools.count())
 
-def heavy(folder: Path, rounds: int, trees: int) -> list[Row]:
-    """One submission of 8 long folds on two cores, against the loop on one."""
-    site = Site(folder, HEAVY, BOOSTING.format(trees=trees))
-    site.submit("warm", *[f"s{number}" for number in range(rounds)])
+    def sites(self, problem: str, estimator: str, on: Iterable[str] = ()) -> dict[str, Site]:
+        """A new site on each database that there is."""
+        every = ["SQLite", *(["PostgreSQL"] if self._cluster else [])]
+        return {name: self._site(name, problem, estimator) for name in on or every}
 
-    def loop() -> float:
-        done = subprocess.run(
-            [sys.executable, "-c", BARE_LOOP],
-            cwd=site.kit,
-            env=clean_environment(),
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return float(done.stdout)
-
-    peers = [loop() for _ in range(rounds)]
-    site.train()
-    ours = statistics.median(site.claimed_to_scored(f"s{number}") for number in range(rounds))
-    return [Row("heavy, claimed to scored / bare loop", ours, statistics.median(peers), 0.55)]
-
-
-def many(folder: Path, program: Path, n: int, before: int) -> list[Row]:
-    """Many quick submissions on two slots, with the start of the worker."""
-    site = Site(folder, IRIS_SIZED, FOREST)
-    copies = [f"s{number}" for number in range(n)]
-    for name in copies:
-        shutil.copytree(site.starting_kit, site.kit / "submissions" / name)
-
-    def all_by_ramp_test() -> None:
-        with ThreadPoolExecutor(2) as two:
-            list(two.map(lambda name: ramp_test(program, site.kit, name), copies))
-
-    peer_time = seconds(all_by_ramp_test)
-    site.submit(*copies)
-    ours = seconds(site.train)
-    with database.session_scope(site.engine) as session:
-        for statement in SCORED_BEFORE.split(";\n")[:2]:
-            session.execute(text("DELETE FROM submission_score"))
-            session.execute(text(statement), {"n": before} if ":n" in statement else {})
-    site.submit(*[f"later{number}" for number in range(n)])
-    later = seconds(site.train)
-    return [
-        Row(f"{n} iris-sized, 2 slots / ramp-test, two at a time", ours, peer_time, 0.35),
-        Row(f"the same with {before:,} scored before", later, peer_time, 0.35),
-    ]
+    def _site(self, database_name: str, problem: str, estimator: str) -> Site:
+        name, url = next(self._names), ""
+        if self._cluster and database_name == "PostgreSQL":
+            url = self._opened.enter_context(self._cluster.database(name))
+        site = Site(self._folder / name, problem, estimator, url)
+        self._opened.callback(site.engine.dispose)
+        return site
 
 
 def main() -> None:
     quick = arguments(__doc__ or "").quick
     program = peer("ramp-workflow", "ramp-workflow==0.7.0") / "ramp-test"
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        rows = small(folder / "small", program, 3 if quick else 9)
-        rows += heavy(folder / "heavy", 1 if quick else 3, 50 if quick else 150)
-        rows += many(folder / "many", program, 8 if quick else 50, 5_000)
+    with ExitStack() as opened:
+        folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
+        cluster = None if quick else opened.enter_context(postgresql())
+        places = Places(folder, cluster, opened)
+        rows = small(places, program, 3 if quick else 9)
+        rows += [] if quick else small_and_cold(places, program, 5)
+        rows += heavy(places, *((40, 1) if quick else (200, 3)))
+        rows += many(places, program, *((10, 1) if quick else (50, 3)))
     report(rows)
 
 
