@@ -193,7 +193,7 @@ class LocalEngine:
             raise EngineDied("A process of the training engine died.") from error
 
     async def _run(self, run: Run, queued: Callable[[], None]) -> Scores:
-        kit = run.kit
+        kit, failure = run.kit, None
         kit.folds.tell({"do": "preload", "modules": imported_modules(run.work.files)})
         try:
             async with asyncio.TaskGroup() as group:
@@ -207,12 +207,15 @@ class LocalEngine:
                 clock.cancel()
             answer, _ = await kit.scorer.call({"do": "bag", "job": run.job})
         except* (SubmissionFailed, ChannelClosed) as errors:
+            # Raised below: Python before 3.11.4 wraps what is raised here in a group.
             first = errors.exceptions[0]
-            raise (first.exceptions[0] if isinstance(first, ExceptionGroup) else first) from None
+            failure = first.exceptions[0] if isinstance(first, ExceptionGroup) else first
         finally:
             with contextlib.suppress(ChannelClosed):
                 kit.scorer.tell({"do": "drop", "job": run.job})
             shutil.rmtree(run.folder, ignore_errors=True)
+        if failure is not None:
+            raise failure
         if "error" in answer:
             raise SubmissionFailed(states.SCORING_ERROR, "predictions", answer["error"])
         folds = [task.result() for task in tasks]
