@@ -111,7 +111,6 @@ class FoldServer:
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
             for descriptor in map(int, os.listdir("/proc/self/fd")):
                 if descriptor not in (0, 1, 2, labels, status):
                     with contextlib.suppress(OSError):

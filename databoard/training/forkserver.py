@@ -19,9 +19,12 @@ SERVERS = {"scorer": scorer.serve, "folds": fold.serve}
 
 def serve(channel: Channel) -> None:
     """Fork a server for each `{"server": name}` that comes with the socket to serve on."""
+    # Who stops a worker may signal all that it started: it is the worker that ends the others,
+    # after it has given back what it holds.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     import rampwf  # noqa: F401 - what takes a second, paid here once
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker decides
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the servers
     gc.collect()
     gc.freeze()  # or the collector of each child would copy every page

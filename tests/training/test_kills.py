@@ -19,7 +19,7 @@ from databoard.config import ROOT
 from databoard.model.submission import Submission, SubmissionScore
 from tests.training.deployment import Deployment, model, until, write_plain_kit
 
-N_SUBMISSIONS, N_KILLS, LEASE_SECONDS, PATIENCE = 200, 24, 2.5, 140
+N_SUBMISSIONS, N_KILLS, LEASE_SECONDS, PATIENCE = 200, 24, 2.5, 240
 OVER = ("scored", "checking_error")
 
 
@@ -27,7 +27,7 @@ OVER = ("scored", "checking_error")
 def test_kills_at_random_moments(deployment: Deployment, tmp_path: Path) -> None:
     deployment.add_event(deployment.add_problem(write_plain_kit(tmp_path / "plain")))
     for number in range(N_SUBMISSIONS):
-        deployment.submit("plain", f"s{number}", model(fit="time.sleep(0.05)"))
+        deployment.submit("plain", f"s{number}", model(fit="time.sleep(0.3)"))
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     dice, deadline, kills = random.Random(57), time.monotonic() + PATIENCE, 0
