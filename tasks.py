@@ -14,17 +14,23 @@ from invoke import Collection  # noqa: E402
 from tasks import (  # noqa: E402
     catalogue,
     command,
+    completion,
     database,
     demo,
     development,
+    inventory,
+    lab,
     leaderboards,
     people,
+    rollout,
+    servers,
     submissions,
     training,
     web,
 )
 
 command.extend_invoke()
+completion.extend_completion()
 namespace = Collection()
 for module in (
     catalogue,
@@ -34,6 +40,10 @@ for module in (
     leaderboards,
     database,
     web,
+    rollout,
+    servers,
+    inventory,
+    lab,
     demo,
     development,
 ):

@@ -1,5 +1,6 @@
 """Settings: from the environment over defaults. Read once, at the top of a command."""
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -63,3 +64,9 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         db_url=env.get("DATABOARD_DB_URL") or f"sqlite:///{deployment / 'databoard.db'}",
         threads=env.get("OMP_NUM_THREADS") or "1",
     )
+
+
+def release() -> str:
+    """The id of the release that this code was rolled out as; `development` in a checkout."""
+    path = ROOT / "release.json"
+    return str(json.loads(path.read_text())["id"]) if path.exists() else "development"

@@ -25,11 +25,26 @@ def db_migrate(ctx, message):
     print(f"Wrote {path}. Read it, then: inv db-upgrade")
 
 
-@command()
-def db_current(ctx):
+@command(help={"json": "Print JSON."})
+def db_current(ctx, json=False):
     """Print the revisions of database and code."""
     from databoard import config, database
 
     engine = database.open_engine(config.load().db_url)
-    here = database.current_revision(engine)
-    print(f"database: {here or 'none'}, code: {database.head_revision()}")
+    here, code = database.current_revision(engine), database.head_revision()
+    if json:
+        from json import dumps
+
+        print(dumps({"database": here, "code": code}))
+    else:
+        print(f"database: {here or 'none'}, code: {code}")
+
+
+@command(help={"path": "The file to write.", "force": "Replace it when it is there."})
+def db_dump(ctx, path, force=False):
+    """Write the database to a file."""
+    from pathlib import Path
+
+    from databoard import config, dump
+
+    dump.dump(config.load().db_url, Path(path).resolve(), force)

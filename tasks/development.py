@@ -37,6 +37,7 @@ class Part:
         return None
 
 
+ON_HOSTS = "the tests on hosts"
 # What the complete suite needs beyond Python. Tests ask for a part by its key: need("postgresql").
 PARTS = {
     "postgresql": Part(
@@ -45,6 +46,20 @@ PARTS = {
         # Debian keeps the server's programs off the PATH
         programs=("initdb", "/usr/lib/postgresql/*/bin/initdb"),
     ),
+    # The hosts of tests/lab have what this machine has.
+    "systemd": Part("systemd", ON_HOSTS, ("/lib/systemd/systemd",)),
+    "sshd": Part("openssh-server", ON_HOSTS, ("/usr/sbin/sshd",)),
+    "rsync": Part("rsync", ON_HOSTS, ("rsync",)),
+    "apache2": Part("apache2", ON_HOSTS, ("/usr/sbin/apache2",)),
+    "mod_wsgi": Part(
+        "libapache2-mod-wsgi-py3", ON_HOSTS, ("/usr/lib/apache2/modules/mod_wsgi.so",)
+    ),
+    "ip": Part("iproute2", ON_HOSTS, ("ip", "/usr/sbin/ip")),
+    "nft": Part("nftables", ON_HOSTS, ("/usr/sbin/nft",)),
+    "sudo": Part("sudo", ON_HOSTS, ("/usr/bin/sudo",)),
+    "cron": Part("cron", ON_HOSTS, ("/usr/sbin/cron",)),
+    "venv": Part("python3-venv", ON_HOSTS, ("/usr/lib/python3.*/ensurepip/__init__.py",)),
+    "logrotate": Part("logrotate", ON_HOSTS, ("/usr/sbin/logrotate",)),
 }
 
 
@@ -103,7 +118,8 @@ def provide_parts(consent: bool) -> None:
             subprocess.run(["apt-get", "-qq", *command], env=environment, stdin=subprocess.DEVNULL)
     else:
         sudo = "" if os.geteuid() == 0 else "sudo "
-        print("To run", ", ".join(part.purpose for part in missing), "as well:", flush=True)
+        purposes = sorted({part.purpose for part in missing})
+        print("To run", " and ".join(purposes), "as well:", flush=True)
         print(f"  {sudo}apt-get install --no-install-recommends {' '.join(packages)}", flush=True)
 
 

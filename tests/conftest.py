@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tasks.development import PARTS
+from tests.lab.fixtures import lab, lab3, make_lab  # noqa: F401 - fixtures for all
 from tests.postgres import Cluster, private_cluster
 
 if TYPE_CHECKING:

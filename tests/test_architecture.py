@@ -13,9 +13,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = [
     {"errors", "names", "files", "config"},
-    {"model", "database", "lookup", "kits"},
+    {"model", "database", "dump", "lookup", "kits"},
     {"catalogue", "events", "people", "submissions", "ranking", "leaderboard"},
-    {"training"},
+    {"fleet", "training"},
     {"web", "tasks"},
 ]
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}

@@ -24,6 +24,7 @@ from sqlalchemy.exc import OperationalError
 import tasks
 from databoard import config, database, events, people, submissions
 from databoard.errors import DataboardError
+from databoard.fleet import inventory
 from databoard.leaderboard import load_event
 from tasks.command import explain
 from tests.test_leaderboard import add_scored
@@ -32,11 +33,13 @@ COMMANDS = Collection.from_module(tasks).tasks
 ADMIN = "add-workflow-element-type add-workflow add-score-type add-problem add-event create-user "
 ADMIN += "approve-user sign-up-team submit submit-starting-kit train-test set-state "
 ADMIN += "print-submissions leaderboard"
-OPS = "backend-train-test-loop db-upgrade db-migrate db-current test-setup demo serve test"
-TABLE = [*ADMIN.split(" "), *OPS.split(" ")]
+FLEET = "publish-software rollback releases status check restart reload logs maintenance unlock "
+FLEET += "set-up-host run-on inventory lab-up lab-down"
+OPS = "backend-train-test-loop db-upgrade db-migrate db-current db-dump test-setup demo serve test"
+TABLE = [*ADMIN.split(" "), *FLEET.split(" "), *OPS.split(" ")]
 INV = [sys.executable, "-m", "invoke", "--search-root", str(config.ROOT)]
 HEAVY = {"sqlalchemy", "alembic", "pandas", "numpy", "scipy", "sklearn", "rampwf", "flask", "rich"}
-HEAVY |= {"psycopg2", "sqlite3", "databoard"}
+HEAVY |= {"psycopg2", "sqlite3", "databoard", "fabric", "paramiko", "jinja2"}
 
 # A process that has imported what all commands need, and forks for each: as if typed, but quick.
 TYPIST = """
@@ -260,6 +263,14 @@ def unknown(command: str, typed: str) -> str:
     return f"No idea what '{typed}' is!\nSee: inv {command} --help"
 
 
+NO_TARGET = (
+    "No target is named.\nAdd --target=local, =production or =test, or set DATABOARD_TARGET."
+)
+NO_INVENTORY = "There is no inventory 'prodction' in inventories.\nDid you mean 'production'? "
+NO_INVENTORY += f"Inventories: {', '.join(inventory.names())}."
+NO_HOST = "There is no host 'web9' in the inventory production.\nDid you mean 'web2'? Hosts: "
+NO_HOST += "web1, web2, db1."
+
 MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
     "": {
         ("leaderbord",): "No idea what 'leaderbord' is!\nDid you mean inv leaderboard?",
@@ -435,7 +446,55 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
         ("--port", "http"): "The port is 'http'.\nUse a whole number from 1 to 65535.",
         ("--port",): "--port needs a value.\nSee: inv serve --help",
     },
+    "lab-up": {("--count=0",): "--count is '0'.\nUse a whole number from 1 to 200."},
+    "lab-down": {("now",): unknown("lab-down", "now")},
     "test": {("quickly",): unknown("test", "quickly")},
+    "db-dump": {
+        (): missing("db-dump", "path"),
+        ("{world}/ramp-kits/small/problem.py",): "{world}/ramp-kits/small/problem.py is there "
+        "already.\nChoose another name, or add --force.",
+    },
+    **{
+        name: {
+            # what is wrong is told before any host is spoken to
+            typed: NO_TARGET,
+            (*typed, "--target=prodction"): NO_INVENTORY,
+            (*typed, "--target=../production"): f"'../production' cannot be the name of an "
+            f"inventory.\n{LETTERS}",
+            **({(*typed, "--target=production", "--hosts=web1,web9"): NO_HOST} if hosts else {}),
+        }
+        for name, typed, hosts in (
+            ("publish-software", ("--revision=HEAD",), True),
+            ("rollback", (), True),
+            ("releases", (), True),
+            ("status", (), True),
+            ("check", (), True),
+            ("restart", (), True),
+            ("reload", (), True),
+            ("logs", (), True),
+            ("maintenance", ("on",), True),
+            ("unlock", (), True),
+            ("set-up-host", (), True),
+            ("run-on", ("all", "--", "true"), False),
+            ("inventory", (), True),
+        )
+    },
+}
+MISTAKES["publish-software"] |= {
+    ("--target=production", "--serial=0"): f"--serial is '0'.\n{COUNT}",
+    ("--target=production", "--max-fail=x"): "--max-fail is 'x'.\n"
+    "Use a whole number from 0 to 2147483647.",
+    ("--target=production", "--revision=--help"): "There is no revision '--help' in "
+    f"{config.ROOT}.\nSee: git log --oneline",
+}
+MISTAKES["maintenance"] |= {
+    ("of", "--target=production"): "'of' is no state of maintenance.\nSay on or off.",
+    ("--target=production",): missing("maintenance", "state"),
+}
+MISTAKES["run-on"] = {
+    ("all", "--target=production"): "No command is named.\ninv run-on web1,web2 -- uptime",
+    ("all", "--", "true"): NO_TARGET,
+    ("--target=production", "web9", "--", "true"): NO_HOST,
 }
 CASES = [
     pytest.param((name, *typed) if name else typed, said, id=ascii(f"{name} {typed}"[:70]))

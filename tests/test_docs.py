@@ -10,6 +10,7 @@ from invoke import Collection
 
 import tasks
 from databoard import config
+from databoard.fleet import inventory
 from databoard.model import states
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,7 +34,7 @@ def test_each_command_is_in_the_manual() -> None:
 
 
 def test_each_environment_variable_is_in_the_manual() -> None:
-    source = Path(config.__file__).read_text()
+    source = Path(config.__file__).read_text() + Path(inventory.__file__).read_text()
     named = set(re.findall(r'"((?:DATABOARD|OMP)_[A-Z_]+)"', source))
     table = set(re.findall(r"^\| `([A-Z_]+)`", (ROOT / "README.md").read_text(), re.MULTILINE))
     assert named == table

@@ -27,6 +27,7 @@ from tests.postgres import free_port
 from tests.test_leaderboard import add_scored, make_event
 
 HOSTILE = "<script>alert('ha')</script> & \"co\""
+ABOUT = {"version": __version__, "release": "development"}
 SECRET = 987654.0  # a test score
 POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'"
 
@@ -63,13 +64,13 @@ def rows_of(page: str) -> list[list[str]]:
 
 
 def test_the_database_is_up(client: FlaskClient) -> None:
-    assert json.loads(get(client, "/healthz")) == {"version": __version__, "database": "up"}
+    assert json.loads(get(client, "/healthz")) == {**ABOUT, "database": "up", "queue": 0}
 
 
 def test_the_database_is_of_another_revision(client: FlaskClient, engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    said = {"version": __version__, "database": "down"}
+    said = {**ABOUT, "database": "down"}
     assert json.loads(get(client, "/healthz", 503)) == said
 
 
@@ -77,7 +78,7 @@ def test_the_database_is_of_another_revision(client: FlaskClient, engine: Engine
 def test_the_database_is_away(url: str) -> None:
     settings = config.load({"DATABOARD_DB_URL": url})
     page = get(create_app(settings).test_client(), "/healthz", 503)
-    assert json.loads(page) == {"version": __version__, "database": "down"}
+    assert json.loads(page) == {**ABOUT, "database": "down"}
 
 
 def test_the_list_has_public_events_only(client: FlaskClient) -> None:

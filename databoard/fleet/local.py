@@ -1,0 +1,76 @@
+"""The machine that Databoard runs on: no SSH, and no root."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from databoard.fleet.inventory import Host
+from databoard.fleet.machine import Held, Output, Sink, rsync_command
+
+
+class ThisMachine:
+    """Runs scripts as the current user."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+
+    def run(self, script: str, stdin: bytes = b"", sink: Sink | None = None) -> Output:
+        chunks: list[bytes] = []
+        with start(["sh", "-euc", script]) as process:
+            assert process.stdin is not None and process.stdout is not None
+            process.stdin.write(stdin)
+            process.stdin.close()
+            while chunk := process.stdout.read(65536):
+                (sink or chunks.append)(chunk)
+        return Output(process.returncode, b"".join(chunks).decode(errors="replace"))
+
+    def hold(self, script: str) -> Held:
+        return HeldProcess(script)
+
+    def push(
+        self, source: Path, destination: str, options: Sequence[str] = (), before: str = ""
+    ) -> Output:
+        if before and (first := self.run(before)).code:
+            return first
+        done = subprocess.run(
+            rsync_command(source, destination, options),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        return Output(done.returncode, done.stdout.decode(errors="replace"))
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class HeldProcess:
+    """A held script on this machine."""
+
+    def __init__(self, script: str) -> None:
+        self.process = start(["bash", "-euc", script])
+        assert self.process.stdout is not None
+        line = bytearray()
+        while (chunk := self.process.stdout.read(1)) not in (b"", b"\n"):
+            line += chunk
+        self.first_line = line.decode(errors="replace")
+
+    def write(self, line: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(line.encode() + b"\n")
+
+    def close(self) -> None:
+        self.process.communicate()
+
+
+def start(command: list[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command,
+        bufsize=0,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )

@@ -1,0 +1,143 @@
+"""The runbook of a rollout: a new release beside the old one, then the change to it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from databoard.fleet import shell
+from databoard.fleet.inventory import Host, Target
+from databoard.fleet.release import Change
+from databoard.fleet.render import File
+from databoard.fleet.runbook import Action, Push, Run, Step
+from databoard.fleet.scripts import BACKUP, MIGRATE, PREPARE, REMOVE, UPLOAD
+from databoard.fleet.source import Source
+from databoard.fleet.wheels import environment_key
+
+KEPT_FROM_RSYNC = ("/etc", "/.venv", "/release.json", "__pycache__")
+
+
+@dataclass(frozen=True)
+class Rollout(Change):
+    """A change to a release that is made on the way."""
+
+    source: Source
+    files: Mapping[Host, Sequence[File]]
+    wheels: dict[str, Path]  # folders here, by the environment's key
+    pending: Sequence[str]  # migrations
+    by: str
+
+    def steps(self) -> list[Step]:
+        recover, *change = super().steps()
+        return [
+            recover,
+            Step("upload", "Send the release", self.upload, self.remove),
+            Step("wheels", "Send the packages", self.send_wheels),
+            Step("prepare", "Build the environment, see whether the code loads", self.prepare),
+            Step("backup", "Dump the database", self.backup),
+            Step("migrate", "Migrate the database", self.migrate),
+            *change,
+        ]
+
+    def upload(self, host: Host) -> Action | None:
+        script = shell.assign({"id": self.id, "from": self.facts[host].current}) + UPLOAD
+        options = ("--delete", *(f"--exclude={name}" for name in KEPT_FROM_RSYNC))
+        return Push(self.source.folder, f"{host.home}/releases/{self.id}.partial", options, script)
+
+    def remove(self, host: Host) -> Action | None:
+        return Run(shell.assign({"id": self.id}) + REMOVE)
+
+    def send_wheels(self, host: Host) -> Action | None:
+        key = self.key(host)
+        if key in self.facts[host].environments:
+            return None
+        return Push(self.wheels[key], f"{host.home}/wheels/{key}", before="mkdir -p wheels")
+
+    def prepare(self, host: Host) -> Action | None:
+        values = {
+            "id": self.id,
+            "key": self.key(host),
+            "is_new": int(not self.is_unchanged(host)),
+            "is_root": int(self.is_remote),
+        }
+        script = f"{shell.assign(values)}{self.users()}{PREPARE}"
+        return Run(script, archive([*self.files[host], *self.records(host)]))
+
+    def backup(self, host: Host) -> Action | None:
+        path = f"{host.home}/backups/before-{self.id}.dump"
+        return self.on_database(host, shell.assign({"path": path}) + BACKUP)
+
+    def migrate(self, host: Host) -> Action | None:
+        return self.on_database(host, MIGRATE)
+
+    def on_database(self, host: Host, script: str) -> Action | None:
+        if not self.pending or host != migrating_host(self.target):
+            return None
+        release = f"{host.home}/releases/{self.id}"
+        return Run(f"{shell.assign({'DATABOARD_RELEASE': release})}{script}")
+
+    def key(self, host: Host) -> str:
+        platform = self.facts[host].platform
+        assert platform is not None  # or preflight would have refused
+        return environment_key(self.source.lock, platform)
+
+    def record(self, host: Host) -> Mapping[str, Any]:
+        return {
+            "id": self.id,
+            "revision": self.source.revision,
+            "tree": self.source.tree,
+            "dirty": self.source.is_dirty,
+            "environment": self.key(host),
+            "settings": digest(self.files[host]),
+            "by": self.by,
+            "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        }
+
+    def is_unchanged(self, host: Host) -> bool:
+        return super().is_unchanged(host) and not self.pending
+
+    def records(self, host: Host) -> list[File]:
+        """Files about the release itself."""
+        installed = "".join(
+            f"{file.name}\t{file.mode}\t{file.destination}\n"
+            for file in self.files[host]
+            if file.destination
+        )
+        record = json.dumps(self.record(host)) + "\n"
+        return [File("installed", installed), File("release.json", record)]
+
+
+def new_id(revision: str, is_dirty: bool) -> str:
+    """A release's id: ids sort by time."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{revision[:7]}{'-dirty' * is_dirty}"
+
+
+def migrating_host(target: Target) -> Host:
+    """Where migrations are run."""
+    return (*target.with_role("database"), *target.with_role("web"), *target.hosts)[0]
+
+
+def digest(files: Sequence[File]) -> str:
+    """Of what was rendered. Secrets are in it, so it is cut too short to be a key to them."""
+    text = "\0".join(f"{file.name}\0{file.content}" for file in files)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def archive(files: Sequence[File]) -> bytes:
+    """A tar with the files, their modes and owners."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for file in files:
+            content = file.content.encode()
+            member = tarfile.TarInfo(file.name)
+            member.size, member.mode = len(content), int(file.mode, 8)
+            member.uname = member.gname = file.owner or "root"
+            tar.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()

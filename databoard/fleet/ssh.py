@@ -1,0 +1,181 @@
+"""One SSH connection per host: scripts and rsync share it.
+
+The connection is Fabric's. rsync's own `ssh` is replaced by `bridge.py`, which hands rsync's pipes
+to this process, so that a push needs no second connection and no second authentication.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from io import FileIO
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from paramiko import Channel, SSHException
+
+from databoard.fleet.inventory import Host
+from databoard.fleet.machine import ConnectionLost, Output, Sink, rsync_command, rsync_path
+from databoard.fleet.shell import as_root, words
+
+if TYPE_CHECKING:
+    from fabric import Connection
+
+BRIDGE = Path(__file__).with_name("bridge.py")
+CHUNK = 65536
+# A connection is given up when the host has not answered for so long, in seconds.
+SILENCE = 20
+KEEP_ALIVE = 5
+
+
+class SshMachine:
+    """A host behind an open connection. `requests` counts the channels that were opened on it."""
+
+    def __init__(self, host: Host, connection: Connection) -> None:
+        self.host = host
+        self.connection = connection
+        self.transport = connection.client.get_transport()
+        self.requests = 0
+        self.is_root = host.user == "root"
+        self.transport.set_keepalive(KEEP_ALIVE)
+        if isinstance(self.transport.sock, socket.socket):
+            self.transport.sock.setsockopt(
+                socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE * 1000
+            )
+
+    def run(self, script: str, stdin: bytes = b"", sink: Sink | None = None) -> Output:
+        chunks: list[bytes] = []
+        with self._opened(as_root(script, self.is_root)) as channel:
+            if stdin:
+                channel.sendall(stdin)
+            channel.shutdown_write()
+            while chunk := channel.recv(CHUNK):
+                (sink or chunks.append)(chunk)
+            code = channel.recv_exit_status()
+        if code == -1:
+            raise ConnectionLost(self.host)
+        return Output(code, b"".join(chunks).decode(errors="replace"))
+
+    def hold(self, script: str) -> HeldChannel:
+        bash = f"exec {words('bash', '-euc', script)}"
+        return HeldChannel(self._open(as_root(bash, self.is_root)))
+
+    def push(
+        self, source: Path, destination: str, options: Sequence[str] = (), before: str = ""
+    ) -> Output:
+        with tempfile.TemporaryDirectory(prefix="databoard-") as folder:
+            path = os.path.join(folder, "rsync")
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(path)
+                listener.listen(1)
+                carrier = Thread(target=self._carry, args=[listener], daemon=True)
+                carrier.start()
+                program = words(sys.executable, "-I", "-S", str(BRIDGE), path)
+                done = subprocess.run(
+                    rsync_command(
+                        source,
+                        f"{self.host.name}:{destination}",
+                        [
+                            f"--rsh={program}",
+                            f"--rsync-path={rsync_path(before, self.is_root)}",
+                            f"--timeout={SILENCE}",
+                            *options,
+                        ],
+                    ),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    check=False,
+                )
+                with suppress(OSError):
+                    listener.shutdown(socket.SHUT_RDWR)  # wakes a carrier that was never called
+                carrier.join()
+        if not self.transport.is_active():
+            raise ConnectionLost(self.host)
+        return Output(done.returncode, done.stdout.decode(errors="replace"))
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def _carry(self, listener: socket.socket) -> None:
+        """Run the command that rsync asks for, with rsync's pipes, and tell it the exit code."""
+        with suppress(OSError, SSHException, ConnectionLost), listener.accept()[0] as caller:
+            command, pipes, _, _ = socket.recv_fds(caller, 1 << 20, 3)
+            with self._opened(command.decode(), combined=False) as channel:
+                carry(channel, *pipes)
+                caller.sendall(bytes([channel.recv_exit_status() & 255]))
+
+    @contextmanager
+    def _opened(self, command: str, combined: bool = True) -> Iterator[Channel]:
+        channel = self._open(command, combined)
+        try:
+            yield channel
+        except (OSError, EOFError, SSHException) as error:
+            raise ConnectionLost(self.host, error) from None
+        finally:
+            channel.close()
+
+    def _open(self, command: str, combined: bool = True) -> Channel:
+        self.requests += 1
+        try:
+            channel: Channel = self.transport.open_session(timeout=SILENCE)
+            channel.set_combine_stderr(combined)
+            channel.exec_command(command)
+        except (OSError, EOFError, SSHException) as error:
+            raise ConnectionLost(self.host, error) from None
+        return channel
+
+
+class HeldChannel:
+    """A held script at the other end of a channel."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        line = bytearray()
+        while (byte := channel.recv(1)) not in (b"", b"\n"):
+            line += byte
+        self.first_line = line.decode(errors="replace")
+
+    def write(self, line: str) -> None:
+        self.channel.sendall(line.encode() + b"\n")
+
+    def close(self) -> None:
+        with suppress(OSError, EOFError):
+            self.channel.shutdown_write()
+            while self.channel.recv(CHUNK):
+                pass
+        self.channel.close()
+
+
+def carry(channel: Channel, stdin: int, stdout: int, stderr: int) -> None:
+    """Carry bytes both ways until the command has ended; closes the pipes."""
+
+    def carry_input() -> None:  # goes on until rsync ends, which waits for the exit code
+        with FileIO(stdin) as source, suppress(OSError, EOFError):
+            while chunk := source.read(CHUNK):
+                channel.sendall(chunk)
+            channel.shutdown_write()
+
+    def carry_errors() -> None:
+        with FileIO(stderr, "w") as sink, suppress(OSError, EOFError):
+            while chunk := channel.recv_stderr(CHUNK):
+                write_all(sink, chunk)
+
+    errors = Thread(target=carry_errors, daemon=True)
+    errors.start()
+    Thread(target=carry_input, daemon=True).start()
+    with FileIO(stdout, "w") as sink, suppress(OSError, EOFError):
+        while chunk := channel.recv(CHUNK):
+            write_all(sink, chunk)
+    errors.join()
+
+
+def write_all(sink: FileIO, data: bytes) -> None:
+    while data:
+        data = data[sink.write(data) or 0 :]

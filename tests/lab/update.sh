@@ -1,0 +1,3 @@
+# Lets apt read the archive.
+set -e
+apt-get update --quiet --quiet
