@@ -64,7 +64,7 @@ def print_journeys(journeys: dict[Host, Journey]) -> None:
         (
             host.name,
             "failed" if journey.failure else "ok",
-            journey.failure.partition("\n")[0] or ", ".join(journey.done),
+            journey.failure.partition("\n")[0][:100] or ", ".join(journey.done),
             f"{journey.seconds:.1f}",
         )
         for host, journey in journeys.items()

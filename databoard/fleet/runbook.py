@@ -184,6 +184,7 @@ class Executor:
     def undo(self, hosts: Sequence[Host]) -> str:
         """Undo what was begun on these hosts, in reverse. Returns a sentence that says so."""
         stuck: dict[Host, str] = {}
+        is_undone = False
         for step, begun in reversed(self._begun):
             actions = {
                 host: action
@@ -191,6 +192,7 @@ class Executor:
                 if host in hosts and host not in stuck and (action := step.undo(host)) is not None
             }
             if actions:
+                is_undone = True
                 self.reporter.begins(f"undo {step.name}", f"Undo: {step.says}", len(actions))
                 stuck |= self._perform(f"undo-{step.name}", actions)
                 self.reporter.ends(f"undo {step.name}")
@@ -198,6 +200,8 @@ class Executor:
             self.journeys[host].is_stuck = True
         if not self._begun:
             return "The release serves; only this was left undone."
+        if not is_undone:
+            return "What was done stays. Mend this, and repeat the command."
         if not stuck:
             return "Everything was undone; each host serves what it served before."
         where = "; ".join(f"{host.name}: {reason}" for host, reason in stuck.items())

@@ -13,11 +13,22 @@ from databoard.fleet.inventory import Database, Host, Target
 from databoard.fleet.render import WEB_USER, WORKER_USER
 from databoard.fleet.runbook import Action, Run, Step
 
-PACKAGES = ("cron", "curl", "logrotate", "postgresql-client", "python3-venv", "rsync", "sudo")
+# Debian's packages, each with a file that is there when it is, or when another version is.
+PACKAGES = {
+    "cron": "/usr/sbin/cron",
+    "curl": "/usr/bin/curl",
+    "logrotate": "/usr/sbin/logrotate",
+    "postgresql-client": "/usr/lib/postgresql/*/bin/pg_dump",
+    "python3-venv": "/usr/lib/python3*/ensurepip/__init__.py",
+    "rsync": "/usr/bin/rsync",
+    "sudo": "/usr/bin/sudo",
+}
 PACKAGES_OF = {
-    "web": ("apache2", "libapache2-mod-wsgi-py3"),
-    "database": ("postgresql",),
-    "worker": (),
+    "web": {
+        "apache2": "/usr/sbin/apache2ctl",
+        "libapache2-mod-wsgi-py3": "/usr/lib/apache2/modules/mod_wsgi.so",
+    },
+    "database": {"postgresql": "/usr/lib/postgresql/*/bin/postgres"},
 }
 
 
@@ -37,8 +48,11 @@ class SetUp:
         ]
 
     def packages(self, host: Host) -> Action:
-        wanted = {*PACKAGES, *(name for role in host.roles for name in PACKAGES_OF[role])}
-        return Run(f"set -- {shell.words(*sorted(wanted))}\n{INSTALL}")
+        wanted = dict(PACKAGES)
+        for role in host.roles:
+            wanted |= PACKAGES_OF.get(role, {})
+        pairs = (f"{package}:{file}" for package, file in wanted.items())
+        return Run(f"set -- {shell.words(*pairs)}\n{INSTALL}")
 
     def users(self, host: Host) -> Action:
         values = {
@@ -134,9 +148,8 @@ def literal(text: str) -> str:
 
 INSTALL = """
 missing=
-for package; do
-    state=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)
-    [ "$state" = "install ok installed" ] || missing="$missing $package"
+for pair; do
+    ls ${pair#*:} >/dev/null 2>&1 || missing="$missing ${pair%%:*}"
 done
 [ -n "$missing" ] || exit 0
 export DEBIAN_FRONTEND=noninteractive

@@ -14,6 +14,7 @@ from databoard.errors import DataboardError
 from databoard.fleet.inventory import Target
 from databoard.fleet.lock import Owner
 from databoard.fleet.machine import Machine
+from databoard.fleet.render import WEB_USER, WORKER_USER
 from databoard.fleet.shell import assign, words
 from databoard.fleet.wheels import Platform
 
@@ -26,6 +27,7 @@ PATH=$PATH:/usr/sbin:/sbin
 for program in $programs; do command -v "$program" >/dev/null || fact missing "$program"; done
 fact python "$(python3 -ISc 'import sys; print("%d.%d" % sys.version_info[:2])' 2>&1 || true)"
 python3 -ISc 'import ensurepip, venv' 2>/dev/null || fact missing python3-venv
+for user in $users; do id -u "$user" >/dev/null 2>&1 || fact missing "user $user"; done
 fact machine "$(uname -m)"
 fact glibc "$(getconf GNU_LIBC_VERSION 2>/dev/null || true)"
 folder=$home; while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done
@@ -115,6 +117,7 @@ def survey(
     values = {
         "home": host.home,
         "programs": " ".join(PROGRAMS + WEB_PROGRAMS * is_served_by_apache),
+        "users": f"{WEB_USER} {WORKER_USER}" if target.connection == "ssh" else "",
         "is_web": int("web" in host.roles),
         "is_worker": int("worker" in host.roles and target.connection == "ssh"),
         "name": target.web.name,
