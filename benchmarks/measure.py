@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 class Row:
     """Medians of both sides in seconds, and the goal of what is made of them (None: no goal).
 
-    That is their ratio; with `is_difference` what ours takes longer; without a peer ours itself.
+    That is their ratio; with `is_difference` what ours takes longer; without a peer ours itself,
+    which with `is_count` is no time but a number.
     """
 
     what: str
@@ -39,6 +40,7 @@ class Row:
     peer: float | None
     goal: float | None = None
     is_difference: bool = False
+    is_count: bool = False
 
     @property
     def is_ratio(self) -> bool:
@@ -58,13 +60,16 @@ class Row:
         """A line of the table."""
 
         def shown(value: float) -> str:
+            if self.is_count:
+                return f"{value:.0f}"
             return f"{value:.3f}" if self.is_ratio else f"{value * 1000:.1f} ms"
 
         goal, verdict = "", ""
         if self.goal is not None:
             goal, verdict = shown(self.goal), "MISSED" if self.is_missed else "met"
         peer = "" if self.peer is None else f"{self.peer:.4g} s"
-        return self.what, f"{self.ours:.4g} s", peer, shown(self.figure), goal, verdict
+        ours = shown(self.ours) if self.is_count else f"{self.ours:.4g} s"
+        return self.what, ours, peer, shown(self.figure), goal, verdict
 
 
 def arguments(description: str) -> argparse.Namespace:

@@ -47,9 +47,10 @@ def reading(engine: Engine) -> Iterator[Session]:
 
 
 def check(engine: Engine) -> None:
-    """Raise DataboardError unless the database is there and at this code's revision."""
+    """Raise DataboardError unless the database is there, at this code's revision or at a newer one
+    that this code works with."""
     here, wanted = current_revision(engine), head_revision()
-    if here == wanted:
+    if here == wanted or (here is not None and is_compatible(wanted, here)):
         return
     if here is None:
         raise DataboardError(
@@ -92,13 +93,24 @@ def unreachable(url: URL, error: DBAPIError) -> DataboardError:
 
 
 def revisions() -> list[str]:
-    """Revision ids of the migrations, oldest first; a file is named `<id>_<what>.py`."""
+    """Revision ids of the migrations, oldest first; a file is named `<id>_<what>.py`.
+
+    An id is a number, and with a dash the oldest number whose code works with the schema after it:
+    0007-0005. So code that is older than a database can tell whether it may use it, as in a
+    rollout, which migrates while the old release serves.
+    """
     return sorted(path.name.split("_")[0] for path in (MIGRATIONS / "versions").glob("*_*.py"))
 
 
 def head_revision() -> str:
     """The newest revision of this code, read from the file names: Alembic is slow to import."""
     return revisions()[-1]
+
+
+def is_compatible(code: str, revision: str) -> bool:
+    """Whether code at one revision works with a database at another, which may be newer."""
+    number, _, oldest = revision.partition("-")
+    return (oldest or number) <= code.partition("-")[0] <= number
 
 
 def upgrade(url: str) -> None:
@@ -115,9 +127,10 @@ def upgrade(url: str) -> None:
         command.upgrade(config, "head")
 
 
-def new_migration(url: str, message: str) -> Path:
+def new_migration(url: str, message: str, compatible: bool = False) -> Path:
     """Write the migration from the database at `url` to the models. Returns its file.
 
+    `compatible`: today's code works with the schema after it, too.
     Raises DataboardError when nothing differs.
     """
     from alembic import command
@@ -134,8 +147,11 @@ def new_migration(url: str, message: str) -> Path:
                 "The models and the database do not differ.", "There is nothing to migrate."
             )
     with _migrating(url) as config:
-        number = f"{int(head_revision()) + 1:04d}"
-        script = command.revision(config, message=message, autogenerate=True, rev_id=number)
+        number, _, oldest = head_revision().partition("-")
+        new = f"{int(number) + 1:04d}"
+        if compatible:
+            new += f"-{oldest or number}"
+        script = command.revision(config, message=message, autogenerate=True, rev_id=new)
     assert script is not None and not isinstance(script, list)
     return Path(script.path)
 

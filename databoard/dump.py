@@ -45,6 +45,45 @@ def dump(url: str, path: Path, force: bool = False) -> None:
         Path(partial).unlink(missing_ok=True)
 
 
+def restore(url: str, path: Path) -> None:
+    """Bring the database back to a dump, whole or not at all; what is newer in it is lost.
+
+    Raises NotFound without the file; DataboardError when it cannot be restored.
+    """
+    if not path.is_file():
+        raise NotFound(f"There is no dump {path}.", "See the folder backups/.")
+    parsed = database.open_engine(url).url
+    if parsed.get_backend_name() == "postgresql":
+        _restore_postgresql(parsed, path)
+    else:
+        _dump_sqlite(str(path), str(parsed.database))
+
+
+def _restore_postgresql(url: URL, path: Path) -> None:
+    psql = ["psql", "-qX", "--no-password", "--single-transaction", "--set=ON_ERROR_STOP=1"]
+    with password_file(url) as environment:
+        sql = subprocess.run(
+            ["pg_restore", "--no-owner", "--file=-", str(path)], capture_output=True, check=False
+        )
+        done = (
+            subprocess.run(
+                psql,
+                env=environment,
+                input=b"DROP OWNED BY CURRENT_USER CASCADE;\n" + sql.stdout,
+                capture_output=True,
+                check=False,
+            )
+            if sql.returncode == 0
+            else sql
+        )
+    if done.returncode:
+        reason = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
+        raise DataboardError(
+            f"{path} cannot be restored to {database.shown(url)}: {reason[0]}",
+            "The database is as it was.",
+        )
+
+
 def _dump_postgresql(url: URL, path: str) -> None:
     with password_file(url) as environment:
         pg_dump = ["pg_dump", "--no-password", "--format=custom", "--no-owner", f"--file={path}"]

@@ -15,13 +15,19 @@ def db_upgrade(ctx):
     print(f"{database.shown(engine.url)} is at revision {database.current_revision(engine)}.")
 
 
-@command(help={"message": "What the migration does, in a few words."})
-def db_migrate(ctx, message):
+@command(
+    help={
+        "message": "What the migration does, in a few words.",
+        "compatible": "Today's code works after it, too: it may be rolled out while that serves.",
+    }
+)
+def db_migrate(ctx, message, compatible=False):
     """Write a migration from database to models."""
     from databoard import config, database
     from databoard.names import check_title
 
-    path = database.new_migration(config.load().db_url, check_title("migration", message))
+    title = check_title("migration", message)
+    path = database.new_migration(config.load().db_url, title, compatible)
     print(f"Wrote {path}. Read it, then: inv db-upgrade")
 
 
@@ -48,3 +54,24 @@ def db_dump(ctx, path, force=False):
     from databoard import config, dump
 
     dump.dump(config.load().db_url, Path(path).resolve(), force)
+
+
+@command(
+    help={
+        "path": "A file that db-dump has written.",
+        "force": "Do it: what is in the database now is lost.",
+    }
+)
+def db_restore(ctx, path, force=False):
+    """Bring the database back to a dump."""
+    from pathlib import Path
+
+    from databoard import config, dump
+    from databoard.errors import DataboardError
+
+    if not force:
+        raise DataboardError(
+            "What is in the database now would be lost.", "Dump it first; then add --force."
+        )
+    dump.restore(config.load().db_url, Path(path).resolve())
+    print(f"Restored {path}.")

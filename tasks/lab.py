@@ -10,7 +10,9 @@ FIRST_LINE = "# Written by inv lab-up.\n"
 def lab_up(ctx, count="3"):
     """Start hosts on this machine to roll out to."""
     from databoard.names import as_count
-    from tests.lab.hosts import MOST, Lab, write_secret
+    from tests.lab.hosts import Lab
+    from tests.lab.keys import write_secret
+    from tests.lab.machine import MOST
 
     number = as_count("--count", count, most=MOST)
     folder, inventory = places()
@@ -26,7 +28,8 @@ def lab_down(ctx):
     """Stop the hosts of lab-up."""
     import shutil
 
-    from tests.lab.hosts import check_machine, clear
+    from tests.lab.hosts import clear
+    from tests.lab.machine import check_machine
 
     check_machine()
     folder, inventory = places()

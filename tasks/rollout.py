@@ -22,15 +22,24 @@ IN_BATCHES = {
     | {
         "revision": "What to roll out, instead of HEAD.",
         "dirty": "Roll out the files as they are, committed or not.",
+        "downtime": "Close the site for migrations that the serving release cannot bear.",
     }
 )
 def publish_software(
-    ctx, target="", hosts="", revision="", dirty=False, serial="", max_fail="0", dry_run=False
+    ctx,
+    target="",
+    hosts="",
+    revision="",
+    dirty=False,
+    serial="",
+    max_fail="0",
+    downtime=False,
+    dry_run=False,
 ):
     """Roll the software out to a target."""
     from databoard.fleet import publish, source
 
-    chosen, way = chosen_target(target, hosts), chosen_way(serial, max_fail)
+    chosen, way = chosen_target(target, hosts), chosen_way(serial, max_fail, downtime)
     exported = source.export(revision, dirty)
     with reporting() as reporter:
         if not dry_run:
@@ -88,12 +97,14 @@ def chosen_target(name, hosts):
     return target.only(as_list("--hosts", hosts)) if hosts else target
 
 
-def chosen_way(serial, max_fail):
+def chosen_way(serial, max_fail, downtime=False):
     from databoard.fleet.publish import Way
     from databoard.names import as_count
 
     return Way(
-        as_count("--serial", serial) if serial else None, as_count("--max-fail", max_fail, least=0)
+        as_count("--serial", serial) if serial else None,
+        as_count("--max-fail", max_fail, least=0),
+        downtime,
     )
 
 

@@ -35,7 +35,8 @@ ADMIN += "approve-user sign-up-team submit submit-starting-kit train-test set-st
 ADMIN += "print-submissions leaderboard"
 FLEET = "publish-software rollback releases status check restart reload logs maintenance unlock "
 FLEET += "set-up-host run-on inventory lab-up lab-down"
-OPS = "backend-train-test-loop db-upgrade db-migrate db-current db-dump test-setup demo serve test"
+OPS = "backend-train-test-loop db-upgrade db-migrate db-current db-dump db-restore "
+OPS += "test-setup demo serve test"
 TABLE = [*ADMIN.split(" "), *FLEET.split(" "), *OPS.split(" ")]
 INV = [sys.executable, "-m", "invoke", "--search-root", str(config.ROOT)]
 HEAVY = {"sqlalchemy", "alembic", "pandas", "numpy", "scipy", "sklearn", "rampwf", "flask", "rich"}
@@ -453,6 +454,12 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
         (): missing("db-dump", "path"),
         ("{world}/ramp-kits/small/problem.py",): "{world}/ramp-kits/small/problem.py is there "
         "already.\nChoose another name, or add --force.",
+    },
+    "db-restore": {
+        ("{world}/ramp-kits/small/problem.py",): "What is in the database now would be lost.\n"
+        "Dump it first; then add --force.",
+        ("{world}/no.dump", "--force"): "There is no dump {world}/no.dump.\n"
+        "See the folder backups/.",
     },
     **{
         name: {

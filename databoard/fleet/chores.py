@@ -64,7 +64,7 @@ def carry_out(
         )
         outcome = Outcome(journeys=executor.journeys)
         if there:
-            locks = Locks(there, owner)
+            locks = Locks(there, owner, target.silence)
             try:
                 executor.run(steps)
             except Failed as error:

@@ -114,7 +114,7 @@ def _connect(target: Target, host: Host, accept_new: bool) -> Machine:
         raise Unreachable(
             f"{where} cannot be reached: {reason}.", "Check its address, and that sshd runs there."
         ) from None
-    return SshMachine(host, connection)
+    return SshMachine(host, connection, target.silence)
 
 
 @cache

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 ROLES = ("web", "database", "worker")
 STEPS = (
-    *("preflight", "lock", "upload", "prepare", "backup", "migrate"),
-    *("try", "switch", "reload", "health", "prune", "unlock"),
+    *("preflight", "lock", "upload", "wheels", "prepare", "close", "backup", "migrate"),
+    *("try", "switch", "reload", "health", "open", "prune", "unlock"),
 )
-FOLDER = ROOT / "inventories"
+FOLDER = Path(os.environ.get("DATABOARD_INVENTORIES") or ROOT / "inventories")
 PLAIN_PATH = "an absolute path without '..', ':' and control characters"
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 HOSTNAME = re.compile(rf"(?=.{{1,253}}\Z)({_LABEL}\.)*(?![0-9]+\Z){_LABEL}", re.ASCII)
@@ -168,6 +168,11 @@ class Target:
     database: Database | None = None  # None: SQLite in the deployment, on the only host
     backups: str | None = None  # an absolute path, or user@host:/path
     hooks: Mapping[str, tuple[Hook, ...]] = field(default_factory=dict)
+
+    @property
+    def silence(self) -> float:
+        """Seconds after which a host that says nothing is given up."""
+        return max(4.0, 2 * self.connect_timeout)
 
     def with_role(self, role: str) -> tuple[Host, ...]:
         """The hosts that have it."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from databoard.fleet.inventory import Host
-from databoard.fleet.machine import Held, Output, Sink, rsync_command
+from databoard.fleet.machine import Held, Output, Sink, first_line, rsync_command
 
 
 class ThisMachine:
@@ -51,12 +51,10 @@ class HeldProcess:
     """A held script on this machine."""
 
     def __init__(self, script: str) -> None:
-        self.process = start(["bash", "-euc", script])
-        assert self.process.stdout is not None
-        line = bytearray()
-        while (chunk := self.process.stdout.read(1)) not in (b"", b"\n"):
-            line += chunk
-        self.first_line = line.decode(errors="replace")
+        self.process = start(["bash", "--norc", "-euc", script])
+        stdout = self.process.stdout
+        assert stdout is not None
+        self.first_line = first_line(lambda: stdout.read(1))
 
     def write(self, line: str) -> None:
         assert self.process.stdin is not None

@@ -1,7 +1,7 @@
 """The lock of a host: held by a living process there, so it ends with whoever held it.
 
 `flock` keeps others out. The holder is a script at the other end of our connection; it ends when
-the connection does, or after 30 seconds without a sign of life. `lock.owner` tells who it is.
+the connection does, or after some seconds without a sign of life. `lock.owner` tells who it is.
 
 `rollout.before` names the release that a rollout began from. It is removed when the rollout has
 ended well or was undone; where it is left, a rollout was cut off, and that release is the one to
@@ -26,28 +26,30 @@ from databoard.fleet.inventory import Host
 from databoard.fleet.machine import Held, Machine
 from databoard.fleet.shell import assign
 
-SILENCE = 30
-SIGN_OF_LIFE = 10
-PATIENCE = 2  # of a killed owner, the lock is free once the host has noticed
+SIGNS = 4  # of life, in the time after which an owner that gives none is given up
 
 HOLD = """
 mkdir -p "$home/log"; cd "$home"
 exec 9>>lock 8>>busy
-if ! flock -w "$patience" 9; then echo "taken $(cat lock.owner 2>/dev/null)"; exit 0; fi
+# of a killed owner the lock is free in a moment; of one that was cut off, once it is given up
+age=$(($(date +%s) - $(stat -c %Y lock.pid 2>/dev/null || echo 0)))
+patience=2; [ "$age" -le $((silence / 2)) ] || patience=$((silence + 2))
+if ! flock -w "$patience" 9; then echo "@taken $(cat lock.owner 2>/dev/null)"; exit 0; fi
 # what a rollout that was cut off still does here, it does to its end
-if ! flock -w 60 8; then echo "busy $(cat lock.owner 2>/dev/null)"; exit 0; fi
+if ! flock -w 60 8; then echo "@busy $(cat lock.owner 2>/dev/null)"; exit 0; fi
 flock -u 8
 printf '%s\\n' "$owner" >lock.owner.new; mv lock.owner.new lock.owner
 printf '%s\\n' "$$" >lock.pid
 if [ "$is_rollout" = 1 ] && [ ! -e rollout.before ]; then
     release=$(readlink current || true); printf '%s\\n' "${release##*/}" >rollout.before
 fi
-echo "held $(cat rollout.before 2>/dev/null || true)"
+echo "@held $(cat rollout.before 2>/dev/null || true)"
 while IFS= read -r -t "$silence" line; do
     case $line in
     done) rm -f rollout.before lock.owner lock.pid; exit 0 ;;
     leave) rm -f lock.owner lock.pid; exit 0 ;;
     esac
+    touch lock.pid
 done
 """
 
@@ -112,8 +114,13 @@ class Locks:
     """The locks of all hosts, taken all or none, and kept until they are released."""
 
     def __init__(
-        self, machines: Mapping[Host, Machine], owner: Owner, is_rollout: bool = False
+        self,
+        machines: Mapping[Host, Machine],
+        owner: Owner,
+        silence: float,
+        is_rollout: bool = False,
     ) -> None:
+        self._silence = int(silence)
         self.owner = owner
         self.before: dict[Host, str] = {}  # the release to go back to; empty: none
         self._is_rollout = is_rollout
@@ -139,18 +146,17 @@ class Locks:
             "home": machine.host.home,
             "owner": json.dumps(asdict(self.owner)),
             "is_rollout": int(self._is_rollout),
-            "silence": SILENCE,
-            "patience": PATIENCE,
+            "silence": self._silence,
         }
         try:
             held = machine.hold(assign(values) + HOLD)
         except DataboardError as error:
             return error
         answer, _, rest = held.first_line.partition(" ")
-        if answer == "held":
+        if answer == "@held":
             return held, rest.strip()
         held.close()
-        if answer in ("taken", "busy"):
+        if answer in ("@taken", "@busy"):
             return Locked(machine.host, rest)
         return DataboardError(f"{machine.host.name} cannot be locked: {held.first_line}.")
 
@@ -165,7 +171,7 @@ class Locks:
             self._ended.set()
 
     def _give_signs(self) -> None:
-        while not self._ended.wait(SIGN_OF_LIFE):
+        while not self._ended.wait(self._silence / SIGNS):
             for held in list(self._held.values()):
                 with suppress(OSError, EOFError):
                     held.write("")

@@ -42,7 +42,7 @@ class ConnectionLost(DataboardError):
 class Held(Protocol):
     """A script that stays until it is let go, or its connection ends."""
 
-    first_line: str
+    first_line: str  # that begins with @
 
     def write(self, line: str) -> None:
         """Send it a line. Raises OSError when it is gone."""
@@ -75,6 +75,21 @@ class Machine(Protocol):
 
     def close(self) -> None:
         """Let go of it."""
+
+
+def first_line(read_byte: Callable[[], bytes]) -> str:
+    """The first line that begins with @, as others are of a talkative login shell; without one
+    the last line."""
+    line, last = bytearray(), ""
+    while byte := read_byte():
+        if byte != b"\n":
+            line += byte
+            continue
+        last = line.decode(errors="replace")
+        if last.startswith("@"):
+            return last
+        line.clear()
+    return line.decode(errors="replace") or last
 
 
 def rsync_command(source: Path, destination: str, options: Sequence[str]) -> list[str]:

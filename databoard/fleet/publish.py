@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from databoard.database import is_compatible
 from databoard.errors import DataboardError, NotFound
 from databoard.fleet.connect import Unreachable, opened, side_by_side
 from databoard.fleet.inventory import Host, Target
@@ -15,7 +16,7 @@ from databoard.fleet.preflight import check_host, wanted_space
 from databoard.fleet.release import Change
 from databoard.fleet.render import File, rendered
 from databoard.fleet.rollout import Rollout, migrating_host, new_id
-from databoard.fleet.runbook import Executor, Failed, Journey, Reporter
+from databoard.fleet.runbook import Executor, Failed, Journey, Reporter, run_hooks
 from databoard.fleet.source import Source
 from databoard.fleet.survey import Facts, Wish, survey
 from databoard.fleet.wheels import download
@@ -27,6 +28,7 @@ class Way:
 
     serial: int | None = None  # so many at a time from the switch on; None: all
     max_fail: int = 0  # go on without so many
+    downtime: bool = False  # the site may be closed for migrations
 
 
 @dataclass
@@ -45,8 +47,15 @@ def publish_software(target: Target, source: Source, way: Way, reporter: Reporte
     """
     owner = Owner.me(f"publish-software {source.revision[:12]}")
     with opened(target) as machines:
+        run_hooks(target, owner, "before-preflight")
         ready = Preflight(target, way, reporter, source).run(machines)
+        run_hooks(target, owner, "after-preflight")
         change = new_rollout(target, source, ready, owner)
+        if change.closes and not way.downtime:
+            raise DataboardError(
+                "The release that serves does not work after the migrations that are pending.",
+                "Close the site while they are made, and open it with the new release: --downtime",
+            )
         for host, facts in ready.facts.items():
             key = change.key(host)
             if key not in facts.environments and key not in change.wheels:
@@ -74,6 +83,8 @@ def check(target: Target, reporter: Reporter) -> None:
 
 def new_rollout(target: Target, source: Source, ready: Ready, owner: Owner) -> Rollout:
     """The runbook for hosts that are ready."""
+    on_database = ready.facts.get(migrating_host(target))
+    pending = pending_migrations(source, on_database)
     return Rollout(
         target=target,
         facts=ready.facts,
@@ -81,7 +92,8 @@ def new_rollout(target: Target, source: Source, ready: Ready, owner: Owner) -> R
         source=source,
         files=ready.files,
         wheels={},
-        pending=pending_migrations(source, ready.facts.get(migrating_host(target))),
+        pending=pending,
+        breaking=breaking_migrations(pending, on_database),
         by=owner.who,
     )
 
@@ -125,6 +137,12 @@ def pending_migrations(source: Source, facts: Facts | None) -> Sequence[str]:
     """The source's migrations that the database lacks; all when its revision is not known."""
     revision = (facts.database or {}).get("database") if facts else None
     return [each for each in source.revisions() if revision is None or each > revision]
+
+
+def breaking_migrations(pending: Sequence[str], facts: Facts | None) -> list[str]:
+    """Those after which the release that serves does not work."""
+    code = (facts.database or {}).get("code") if facts and facts.stable else None
+    return [each for each in pending if code and not is_compatible(code, each)]
 
 
 @dataclass
@@ -189,20 +207,31 @@ def carry_out(change: Change, ready: Ready, owner: Owner, way: Way, reporter: Re
         change.target, ready.machines, owner, reporter, way.serial, way.max_fail, ready.left_out
     )
     outcome = Outcome(change.id, executor.journeys)
-    locks = Locks(ready.machines, owner, is_rollout=True)
+    run_hooks(change.target, owner, "before-lock")
+    locks = Locks(ready.machines, owner, change.target.silence, is_rollout=True)
     is_done = False
     try:
+        run_hooks(change.target, owner, "after-lock")
         check_same(change.facts, locks.before)
         executor.run(change.steps())
         is_done = True
         executor.commit()
         executor.run(change.last_steps())
+        run_hooks(change.target, owner, "before-unlock")
     except DataboardError as error:
         outcome.error = error
     finally:
-        stuck = [host for host, journey in executor.journeys.items() if journey.is_stuck]
-        locks.release(is_done=False, hosts=stuck)
-        locks.release(is_done=is_done or isinstance(outcome.error, Failed))
+        ended = is_done or isinstance(outcome.error, Failed)
+        unfinished = [
+            host
+            for host, journey in executor.journeys.items()
+            if journey.is_stuck
+            or (not ended and locks.before.get(host) != change.facts[host].current)
+        ]
+        locks.release(is_done=False, hosts=unfinished)
+        locks.release(is_done=True)
+    if outcome.error is None:
+        run_hooks(change.target, owner, "after-unlock")
     return outcome
 
 

@@ -66,9 +66,10 @@ class Change:
         if not stable:
             return Run(DEACTIVATE)
         restarts = shell.assign({"restarts_worker": int(not self.is_unchanged(host))})
+        health = "" if self.closes else wait_for_health(self.target, host, stable)
         return Run(
             f"{restarts}{ACTIVATE}{RELOAD}is_lenient=1\nactivate {shell.quote(stable)}\nreload\n"
-            f"{wait_for_health(self.target, host, stable)}"
+            f"{health}"
         )
 
     def reload(self, host: Host) -> Action | None:
@@ -81,6 +82,11 @@ class Change:
     def prune(self, host: Host) -> Action | None:
         kept = kept_releases(self.facts[host], self.id, self.target.keep_releases)
         return Run(f"set -- {shell.words(*kept)}\n{PRUNE}")
+
+    @property
+    def closes(self) -> bool:
+        """Whether the site is closed meanwhile."""
+        return False
 
     @property
     def is_remote(self) -> bool:

@@ -14,10 +14,20 @@ from typing import Any
 
 from databoard.fleet import shell
 from databoard.fleet.inventory import Host, Target
-from databoard.fleet.release import Change
+from databoard.fleet.release import Change, wait_for_health
 from databoard.fleet.render import File
 from databoard.fleet.runbook import Action, Push, Run, Step
-from databoard.fleet.scripts import BACKUP, MIGRATE, PREPARE, REMOVE, UPLOAD
+from databoard.fleet.scripts import (
+    BACKUP,
+    MAINTENANCE,
+    MIGRATE,
+    PREPARE,
+    REMOVE,
+    RESTORE,
+    START_WORKER,
+    STOP_WORKER,
+    UPLOAD,
+)
 from databoard.fleet.source import Source
 from databoard.fleet.wheels import environment_key
 
@@ -32,6 +42,7 @@ class Rollout(Change):
     files: Mapping[Host, Sequence[File]]
     wheels: dict[str, Path]  # folders here, by the environment's key
     pending: Sequence[str]  # migrations
+    breaking: Sequence[str]  # those after which the old release does not work
     by: str
 
     def steps(self) -> list[Step]:
@@ -41,10 +52,16 @@ class Rollout(Change):
             Step("upload", "Send the release", self.upload, self.remove),
             Step("wheels", "Send the packages", self.send_wheels),
             Step("prepare", "Build the environment, see whether the code loads", self.prepare),
+            Step("close", "Close the site", self.close, self.open),
             Step("backup", "Dump the database", self.backup),
-            Step("migrate", "Migrate the database", self.migrate),
+            Step("migrate", "Migrate the database", self.migrate, self.restore),
             *change,
+            Step("open", "Open the site", self.open),
         ]
+
+    @property
+    def closes(self) -> bool:
+        return bool(self.breaking)
 
     def upload(self, host: Host) -> Action | None:
         script = shell.assign({"id": self.id, "from": self.facts[host].current}) + UPLOAD
@@ -76,6 +93,21 @@ class Rollout(Change):
 
     def migrate(self, host: Host) -> Action | None:
         return self.on_database(host, MIGRATE)
+
+    def restore(self, host: Host) -> Action | None:
+        if not self.closes:
+            return None  # a migration that fails changes nothing, others may stay
+        path = f"{host.home}/backups/before-{self.id}.dump"
+        return self.on_database(host, shell.assign({"path": path}) + RESTORE)
+
+    def close(self, host: Host) -> Action | None:
+        return Run(shell.assign({"is_on": 1}) + MAINTENANCE + STOP_WORKER) if self.closes else None
+
+    def open(self, host: Host) -> Action | None:
+        if not self.closes:
+            return None
+        script = shell.assign({"is_on": 0}) + MAINTENANCE + START_WORKER
+        return Run(script + wait_for_health(self.target, host, ""))
 
     def on_database(self, host: Host, script: str) -> Action | None:
         if not self.pending or host != migrating_host(self.target):

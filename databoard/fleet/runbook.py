@@ -142,9 +142,9 @@ class Executor:
         self.reporter.begins(step.name, step.says, len(actions))
         self._begun.append((step, list(actions)))
         try:
-            self.run_hooks(f"before-{step.name}")
+            run_hooks(self.target, self.owner, f"before-{step.name}")
             reasons = self._perform(step.name, actions)
-            self.run_hooks(f"after-{step.name}")
+            run_hooks(self.target, self.owner, f"after-{step.name}")
         except HookFailed as error:
             reasons = dict.fromkeys(actions, error.message)
         finally:
@@ -164,7 +164,9 @@ class Executor:
         def on(host: Host) -> str:
             began = time.monotonic()
             try:
-                output = perform(self.machines[host], self._guarded(name, host, actions[host]))
+                output = perform(
+                    self.machines[host], guarded(self.owner, name, host, actions[host])
+                )
                 reason = "" if output.code == 0 else explain(output)
             except DataboardError as error:
                 reason = error.message
@@ -207,14 +209,6 @@ class Executor:
         where = "; ".join(f"{host.name}: {reason}" for host, reason in stuck.items())
         return f"It could not be undone everywhere ({where}). The next command does that first."
 
-    def run_hooks(self, point: str) -> None:
-        """Run the inventory's hooks for a point. Raises HookFailed."""
-        for hook in self.target.hooks.get(point, ()):
-            run_hook(hook, point, self.target, self.owner)
-
-    def _guarded(self, step: str, host: Host, action: Action) -> Action:
-        return guarded(self.owner, step, host, action)
-
 
 def perform(machine: Machine, action: Action) -> Output:
     """Do it. Raises ConnectionLost."""
@@ -242,6 +236,12 @@ def explain(output: Output) -> str:
 
 class HookFailed(DataboardError):
     """A hook of the inventory that did not end with 0."""
+
+
+def run_hooks(target: Target, owner: Owner, point: str) -> None:
+    """Run the inventory's hooks for a point. Raises HookFailed."""
+    for hook in target.hooks.get(point, ()):
+        run_hook(hook, point, target, owner)
 
 
 def run_hook(hook: Hook, point: str, target: Target, owner: Owner) -> None:

@@ -4,7 +4,7 @@ Each begins in <home>, under the lock (lock.GUARD), as root, with `set -eu`.
 """
 
 UPLOAD = """
-mkdir -p releases venvs wheels
+mkdir -p releases venvs
 rm -rf releases/*.partial
 if [ -n "$from" ] && [ -d "releases/$from" ]; then
     # hard links: rsync replaces what differs by new files, and never writes into a link
@@ -66,6 +66,21 @@ export DATABOARD_RELEASE
 "$DATABOARD_RELEASE/etc/inv.sh" db-upgrade
 """
 
+RESTORE = """
+export DATABOARD_RELEASE
+[ ! -e "$path" ] || "$DATABOARD_RELEASE/etc/inv.sh" db-restore "$path" --force
+"""
+
+STOP_WORKER = """
+[ ! -e current/etc/worker.service ] || systemctl stop databoard-worker
+[ ! -x bin/services ] || bin/services stop
+"""
+
+START_WORKER = """
+[ ! -e current/etc/worker.service ] || systemctl start databoard-worker
+[ ! -x bin/services ] || bin/services restart
+"""
+
 TRY = """
 release=$home/releases/$id
 script='set -a; . "$1/etc/$2"; cd "$1"; exec .venv/bin/python -m databoard.web'
@@ -111,10 +126,29 @@ fi
 
 RELOAD = """
 PATH=$PATH:/usr/sbin:/sbin
+# The processes of mod_wsgi end when they have answered what they have begun, and Apache starts new
+# ones at once. A graceful restart of Apache would end them under requests that are on their way.
+renew() {
+    old=$(pgrep -f '^.wsgi:databoard' || true)
+    [ -n "$old" ] || return 0
+    kill -USR1 $old 2>/dev/null || true
+    for pid in $old; do
+        while kill -0 "$pid" 2>/dev/null && grep -q '^.wsgi:databoard' "/proc/$pid/cmdline"; do
+            sleep 0.05
+        done
+    done
+}
 reload() {
     if [ -x bin/services ]; then bin/services restart; return; fi
     if [ -e current/etc/apache.conf ]; then
-        if pidof apache2 >/dev/null; then apache2ctl graceful; else service apache2 start; fi
+        if ! pidof apache2 >/dev/null; then
+            service apache2 start
+        elif cmp -s current/etc/apache.conf run/apache.conf; then
+            renew
+        else
+            apache2ctl graceful
+        fi
+        mkdir -p run && cp current/etc/apache.conf run/apache.conf
     fi
     if [ -e current/etc/worker.service ] && [ "$restarts_worker" = 1 ]; then
         systemctl restart databoard-worker

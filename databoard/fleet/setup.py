@@ -33,11 +33,19 @@ PACKAGES_OF = {
 
 
 @dataclass(frozen=True)
+class User:
+    """Who will work on a host."""
+
+    name: str
+    key: str  # the public one that lets them in; empty: those that root has
+
+
+@dataclass(frozen=True)
 class SetUp:
     """Everything that the steps are made from. They may be repeated at will."""
 
     target: Target
-    keys: Mapping[Host, str]  # the public key that opens each host; empty: those that root has
+    users_of: Mapping[str, User]  # by the host's name
 
     def steps(self) -> list[Step]:
         return [
@@ -56,11 +64,11 @@ class SetUp:
 
     def users(self, host: Host) -> Action:
         values = {
-            "user": host.user,
+            "user": self.users_of[host.name].name,
             "web_user": WEB_USER,
             "worker_user": WORKER_USER,
         }
-        return Run(shell.assign(values) + USERS, self.keys[host].encode())
+        return Run(shell.assign(values) + USERS, self.users_of[host.name].key.encode())
 
     def database(self, host: Host) -> Action | None:
         database = self.target.database
@@ -83,9 +91,9 @@ def set_up(target: Target, login: str) -> tuple[Target, SetUp]:
         raise DataboardError(
             "This machine needs no set-up.", "inv publish-software --target=local works at once."
         )
-    keys = {host: public_key(host) for host in target.hosts}
+    users = {host.name: User(host.user, public_key(host)) for host in target.hosts}
     hosts = tuple(replace(host, user=login or host.user) for host in target.hosts)
-    return replace(target, hosts=hosts), SetUp(target, keys)
+    return replace(target, hosts=hosts), SetUp(target, users)
 
 
 def public_key(host: Host) -> str:

@@ -21,7 +21,14 @@ from typing import TYPE_CHECKING
 from paramiko import Channel, SSHException
 
 from databoard.fleet.inventory import Host
-from databoard.fleet.machine import ConnectionLost, Output, Sink, rsync_command, rsync_path
+from databoard.fleet.machine import (
+    ConnectionLost,
+    Output,
+    Sink,
+    first_line,
+    rsync_command,
+    rsync_path,
+)
 from databoard.fleet.shell import as_root, words
 
 if TYPE_CHECKING:
@@ -29,24 +36,26 @@ if TYPE_CHECKING:
 
 BRIDGE = Path(__file__).with_name("bridge.py")
 CHUNK = 65536
-# A connection is given up when the host has not answered for so long, in seconds.
-SILENCE = 20
-KEEP_ALIVE = 5
 
 
 class SshMachine:
-    """A host behind an open connection. `requests` counts the channels that were opened on it."""
+    """A host behind an open connection.
 
-    def __init__(self, host: Host, connection: Connection) -> None:
+    It is given up when it has not answered for `silence` seconds. `requests` counts the channels
+    that were opened on it.
+    """
+
+    def __init__(self, host: Host, connection: Connection, silence: float) -> None:
+        self.silence = silence
         self.host = host
         self.connection = connection
         self.transport = connection.client.get_transport()
         self.requests = 0
         self.is_root = host.user == "root"
-        self.transport.set_keepalive(KEEP_ALIVE)
+        self.transport.set_keepalive(max(1, int(silence / 4)))
         if isinstance(self.transport.sock, socket.socket):
             self.transport.sock.setsockopt(
-                socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE * 1000
+                socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(silence * 1000)
             )
 
     def run(self, script: str, stdin: bytes = b"", sink: Sink | None = None) -> Output:
@@ -63,7 +72,7 @@ class SshMachine:
         return Output(code, b"".join(chunks).decode(errors="replace"))
 
     def hold(self, script: str) -> HeldChannel:
-        bash = f"exec {words('bash', '-euc', script)}"
+        bash = f"exec {words('bash', '--norc', '-euc', script)}"
         return HeldChannel(self._open(as_root(bash, self.is_root)))
 
     def push(
@@ -84,7 +93,7 @@ class SshMachine:
                         [
                             f"--rsh={program}",
                             f"--rsync-path={rsync_path(before, self.is_root)}",
-                            f"--timeout={SILENCE}",
+                            f"--timeout={int(self.silence)}",
                             *options,
                         ],
                     ),
@@ -107,8 +116,13 @@ class SshMachine:
         """Run the command that rsync asks for, with rsync's pipes, and tell it the exit code."""
         with suppress(OSError, SSHException, ConnectionLost), listener.accept()[0] as caller:
             command, pipes, _, _ = socket.recv_fds(caller, 1 << 20, 3)
-            with self._opened(command.decode(), combined=False) as channel:
-                carry(channel, *pipes)
+            with (
+                FileIO(pipes[0]) as stdin,
+                FileIO(pipes[1], "w") as stdout,
+                FileIO(pipes[2], "w") as stderr,
+                self._opened(command.decode(), combined=False) as channel,
+            ):
+                carry(channel, stdin, stdout, stderr)
                 caller.sendall(bytes([channel.recv_exit_status() & 255]))
 
     @contextmanager
@@ -124,7 +138,7 @@ class SshMachine:
     def _open(self, command: str, combined: bool = True) -> Channel:
         self.requests += 1
         try:
-            channel: Channel = self.transport.open_session(timeout=SILENCE)
+            channel: Channel = self.transport.open_session(timeout=self.silence)
             channel.set_combine_stderr(combined)
             channel.exec_command(command)
         except (OSError, EOFError, SSHException) as error:
@@ -137,10 +151,7 @@ class HeldChannel:
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
-        line = bytearray()
-        while (byte := channel.recv(1)) not in (b"", b"\n"):
-            line += byte
-        self.first_line = line.decode(errors="replace")
+        self.first_line = first_line(lambda: channel.recv(1))
 
     def write(self, line: str) -> None:
         self.channel.sendall(line.encode() + b"\n")
@@ -153,26 +164,26 @@ class HeldChannel:
         self.channel.close()
 
 
-def carry(channel: Channel, stdin: int, stdout: int, stderr: int) -> None:
-    """Carry bytes both ways until the command has ended; closes the pipes."""
+def carry(channel: Channel, stdin: FileIO, stdout: FileIO, stderr: FileIO) -> None:
+    """Carry bytes both ways until the command has ended."""
 
     def carry_input() -> None:  # goes on until rsync ends, which waits for the exit code
-        with FileIO(stdin) as source, suppress(OSError, EOFError):
-            while chunk := source.read(CHUNK):
+        with suppress(OSError, EOFError, ValueError):
+            while chunk := stdin.read(CHUNK):
                 channel.sendall(chunk)
             channel.shutdown_write()
 
     def carry_errors() -> None:
-        with FileIO(stderr, "w") as sink, suppress(OSError, EOFError):
+        with suppress(OSError, EOFError):
             while chunk := channel.recv_stderr(CHUNK):
-                write_all(sink, chunk)
+                write_all(stderr, chunk)
 
     errors = Thread(target=carry_errors, daemon=True)
     errors.start()
     Thread(target=carry_input, daemon=True).start()
-    with FileIO(stdout, "w") as sink, suppress(OSError, EOFError):
+    with suppress(OSError, EOFError):
         while chunk := channel.recv(CHUNK):
-            write_all(sink, chunk)
+            write_all(stdout, chunk)
     errors.join()
 
 

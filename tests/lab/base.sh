@@ -5,7 +5,7 @@ set -e
 echo '# no names but those in /etc/hosts' >/etc/resolv.conf
 rm -f /etc/pip.conf /etc/gitconfig /usr/sbin/policy-rc.d
 install -d -m 750 -g adm /var/log/apache2
-install -d /var/log/apt
+install -d /var/log/apt /usr/local/bin /usr/local/sbin /usr/local/lib /usr/local/share
 install -d -m 700 /root/.ssh
 echo "$1" >/root/.ssh/authorized_keys
 

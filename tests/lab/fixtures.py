@@ -18,24 +18,28 @@ if TYPE_CHECKING:
 def make_lab(
     need: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., Lab]]:
-    """make_lab(count, bare=...) starts a lab, or leaves the test out; all end with the tests."""
-    from databoard.errors import DataboardError
-    from tests.lab.hosts import NEEDED, Lab
+    """make_lab(count, bare=...) starts a lab; all end with the tests.
 
-    names = (f"t{os.getpid()}{letter}" for letter in "abcdefghijklmnopqrstuvwxyz")
+    Who is not root leaves such a test out; with CI=true that is a failure, as a missing part is.
+    """
+    from databoard.errors import DataboardError
+    from tests.lab.hosts import Lab
+    from tests.lab.machine import NEEDED, check_machine
+
+    give_up = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+    if os.geteuid() != 0:
+        give_up("needs root (the tests on hosts): sudo ./inv test")
+    for name in NEEDED:
+        need(name)
+    try:
+        check_machine()
+    except DataboardError as error:
+        give_up(f"needs another machine (the tests on hosts): {error.message}")
+    tags = (f"t{os.getpid()}{letter}" for letter in "abcdefghijklmnopqrstuvwxyz")
 
     def make(count: int = 3, **options: Any) -> Lab:
-        give_up = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        if os.geteuid() != 0:
-            give_up("needs root (the tests on hosts): sudo ./inv test")
-        for name in NEEDED:
-            need(name)
-        tag = next(names)
-        try:
-            lab = Lab.up(count, folder=tmp_path_factory.mktemp("lab"), tag=tag, **options)
-        except DataboardError as error:
-            give_up(f"needs a machine for the tests on hosts: {error.message}")
-        return stack.enter_context(lab)
+        folder = tmp_path_factory.mktemp("lab")
+        return stack.enter_context(Lab.up(count, folder=folder, tag=next(tags), **options))
 
     with ExitStack() as stack:
         yield make

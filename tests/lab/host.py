@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -91,13 +92,19 @@ class LabHost:
         """Cut its power: no process has a chance to say goodbye. Its disk stays as it is."""
         if self._process is None:
             return
-        end_all(self.cgroup)
-        self._process.wait()
+        self.kill()
+        end_all(self.cgroup)  # what has not come so far as to have a first process
         self.forget()
         network.ip(f"link delete {self.cable}", force=True)
 
+    def kill(self) -> None:
+        """Kill its first process, and with it all others."""
+        if self._pid is not None:
+            os.kill(self._pid, signal.SIGKILL)
+            self.forget()
+
     def forget(self) -> None:
-        """Know that it is gone."""
+        """Wait until it is gone: unshare ends when its child has been buried."""
         if self._process is not None:
             self._process.wait()
         self._process = self._pid = None

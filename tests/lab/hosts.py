@@ -1,7 +1,6 @@
 """Real SSH hosts on this one machine: systemd, sshd, Apache, PostgreSQL in namespaces of their own.
 
-with Lab.up(count=3, folder=folder) as lab:
-    lab.hosts[0].run("systemctl start postgresql")
+with Lab.up(3, folder=folder) as lab: lab.hosts[0].run("systemctl start postgresql")
 """
 
 from __future__ import annotations
@@ -9,9 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import re
 import secrets
-import shutil
 import weakref
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,18 +16,13 @@ from pathlib import Path
 from types import TracebackType
 
 from databoard.errors import DataboardError
-from tasks.development import PARTS
 from tests.lab import archive, client, layers, network, remains
 from tests.lab.delay import delayed
 from tests.lab.host import LabHost
+from tests.lab.keys import new_key, write_secret
+from tests.lab.machine import check_machine, check_names
 from tests.lab.remains import Remains
 from tests.lab.shell import run
-
-NEEDED = (
-    *("systemd", "sshd", "ip", "nft", "rsync", "sudo", "cron", "venv"),
-    *("apache2", "mod_wsgi", "logrotate", "postgresql"),
-)
-MOST = 200  # the machine's address is .1, the hosts' are from .11 on
 
 
 class Lab:
@@ -143,6 +135,8 @@ class Lab:
 
     def down(self) -> None:
         """End all processes of the lab and remove its network and files. Again does nothing."""
+        for host in self.hosts:
+            host.kill()
         take_down(self.record, self.folder, os.getpid())
         for host in self.hosts:
             host.forget()
@@ -182,7 +176,7 @@ def prepare(folder: Path, wanted: str, tag: str, owner: int) -> Remains:
     disks.mkdir(exist_ok=True)
     record = Remains(tag, network.choose(wanted), owner, disks)
     # In memory: it is quick, and an overlay (of a container) cannot be written to by another one.
-    run("mount", "-t", "tmpfs", "-o", "mode=755,size=8g", record.name, disks)
+    run("mount", "-t", "tmpfs", "-o", "mode=700,size=8g", record.name, disks)
     try:
         record.cgroup.mkdir()
         network.add_bridge(tag, record.network)
@@ -198,41 +192,3 @@ def take_down(record: Remains, folder: Path, process: int) -> None:
         record.clear()
         for name in ("key", "key.pub", "known_hosts", "database-password"):
             (folder / name).unlink(missing_ok=True)
-
-
-def new_key(path: Path) -> str:
-    """Make a key without a passphrase; returns its public half."""
-    path.unlink(missing_ok=True)
-    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", path)
-    return Path(f"{path}.pub").read_text().strip()
-
-
-def write_secret(path: Path, text: str) -> None:
-    """Write a file that is its owner's alone."""
-    path.unlink(missing_ok=True)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(f"{text}\n")
-
-
-def check_machine() -> None:
-    """Raises DataboardError when there can be no lab here."""
-    if os.geteuid() != 0:
-        raise DataboardError("Only root can start a lab.", "Call it with sudo.")
-    missing = sorted({PARTS[name].package for name in NEEDED if PARTS[name].find() is None})
-    if missing:
-        raise DataboardError(
-            f"A lab needs Debian packages that are missing: {', '.join(missing)}.",
-            f"apt-get install --no-install-recommends {' '.join(missing)}",
-        )
-    if not shutil.which("unshare") or run("unshare", "--mount", "true", check=False).returncode:
-        raise DataboardError(
-            "This machine lets nobody make namespaces, so no lab.", "Use one that is no container."
-        )
-
-
-def check_names(count: int, tag: str) -> None:
-    """Raises DataboardError."""
-    if not 1 <= count <= MOST:
-        raise DataboardError(f"A lab has 1 to {MOST} hosts.", "Choose another number.")
-    if not re.fullmatch("[a-z][a-z0-9]{0,8}", tag):
-        raise DataboardError(f"{tag!r} is no tag.", "Use at most nine small letters and digits.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
-import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -101,8 +101,9 @@ def end(process: subprocess.Popen[bytes]) -> None:
     connections = children.read_text().split() if process.poll() is None else []
     process.kill()
     process.wait()
-    if connections and (kill := shutil.which("kill")):
-        subprocess.run([kill, *connections], stderr=subprocess.DEVNULL)
+    for connection in connections:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(connection), signal.SIGKILL)
 
 
 def free_port() -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.lab import network
@@ -22,10 +23,11 @@ class Remains:
     network: str
     owner: int  # the process that takes it down at its end; 0: nobody
     disks: Path
+    born: int = field(default_factory=time.monotonic_ns)  # so that each lab is another one
 
     @property
     def name(self) -> str:
-        return f"{SOURCE}:{self.tag}:{self.network}:{self.owner}"
+        return f"{SOURCE}:{self.tag}:{self.network}:{self.owner}:{self.born}"
 
     @property
     def cgroup(self) -> Path:
@@ -53,8 +55,8 @@ def labs() -> list[Remains]:
     found = []
     for _, place, source in mounts("tmpfs"):
         if source.startswith(f"{SOURCE}:"):
-            _, tag, net, owner = source.split(":")
-            found.append(Remains(tag, net, int(owner), Path(place)))
+            tag, net, owner, *born = source.split(":")[1:]
+            found.append(Remains(tag, net, int(owner), Path(place), *map(int, born)))
     return found
 
 
