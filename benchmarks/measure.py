@@ -116,9 +116,9 @@ def clean_environment() -> dict[str, str]:
     return kept | {"OMP_NUM_THREADS": "1", "TERM": "dumb"}
 
 
-def peer(name: str, *packages: str) -> Path:
-    """The `bin` of an environment with these packages and the versions of requirements.lock."""
-    folder, lock = PEERS / name, (ROOT / "requirements.lock").read_text()
+def peer(name: str, *packages: str, is_pinned: bool = True) -> Path:
+    """The `bin` of an environment with these packages; pinned: in requirements.lock's versions."""
+    folder, lock = PEERS / name, (ROOT / "requirements.lock").read_text() if is_pinned else ""
     pins = re.findall(r"^[\w.-]+==[^ ;\\]+(?: ; [^\\]+)?", lock, re.MULTILINE)
     wanted, stamp = "\n".join([*packages, *pins]), folder / "packages"
     if not stamp.exists() or stamp.read_text() != wanted:

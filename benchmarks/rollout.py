@@ -16,7 +16,7 @@ from pathlib import Path
 
 from measure import INV, PYTHON, ROOT, Row, arguments, interleave, peer, report, run
 
-from tests.fleet.site import Site
+from tests.fleet.site import Site, ill_when_served
 from tests.lab.hosts import Lab
 
 HERE = ROOT / "benchmarks" / "rollout"
@@ -74,12 +74,12 @@ class Bench:
         return run("bash", HERE / "floor.sh", *words, *self.addresses(count))
 
     def fabric(self, count: int, destination: str) -> float:
-        program = peer("fabric", "fabric") / "python"
+        program = peer("fabric", "fabric", is_pinned=False) / "python"
         words = [self.lab.key, self.lab.known_hosts, self.source, destination]
         return run(program, HERE / "with_fabric.py", *words, *self.addresses(count))
 
     def pyinfra(self, count: int, destination: str) -> float:
-        program = peer("pyinfra", "pyinfra") / "pyinfra"
+        program = peer("pyinfra", "pyinfra>=3", is_pinned=False) / "pyinfra"
         known = f"'ssh_known_hosts_file': {str(self.lab.known_hosts)!r}"
         data = f"{{'ssh_user': 'root', 'ssh_key': {str(self.lab.key)!r}, {known}}}"
         (self.folder / "hosts.py").write_text(f"all = ({self.addresses(count)!r}, {data})\n")
@@ -88,7 +88,7 @@ class Bench:
         return run(program, "-y", "hosts.py", "deploy.py", cwd=self.folder, **self.trusting())
 
     def ansible(self, count: int, destination: str) -> float:
-        program = peer("ansible", "ansible-core") / "ansible-playbook"
+        program = peer("ansible", "ansible-core", is_pinned=False) / "ansible-playbook"
         ssh = f"ssh -F none -i {self.lab.key} -o BatchMode=yes"
         ssh += f" -o UserKnownHostsFile={self.lab.known_hosts}"
         play = PLAYBOOK.format(ssh=ssh, source=self.source, destination=destination)
@@ -214,7 +214,7 @@ def rollouts(bench: Bench, rounds: int, is_quick: bool) -> list[Row]:
         rounds, lambda: run(INV, "status", **where), lambda: bench.floor(MANY, "", "true")
     )
     rows.append(Row(f"status of {MANY} hosts / ssh", ours, floor, 1.4))
-    bad = site.variant({"databoard/web/health.py": ill_health(site)})
+    bad = site.variant({"databoard/web/health.py": ill_when_served(site)})
     for what, roll_out in (
         ("a rollout", lambda: site.publish(site.newer())),
         ("one that fails", lambda: site.publish(bad)),
@@ -228,13 +228,6 @@ def rollouts(bench: Bench, rounds: int, is_quick: bool) -> list[Row]:
             Row(f"failed of {count} requests during {what}", failed, None, 0, is_count=True)
         )
     return rows
-
-
-def ill_health(site: Site) -> str:
-    """A /healthz that is ill under Apache alone."""
-    health = (site.source.folder / "databoard/web/health.py").read_text()
-    served = 'about["release"] = "?" if "mod_wsgi" in __import__("sys").modules else "."\n    try:'
-    return health.replace("try:", served, 1)
 
 
 @contextmanager

@@ -6,15 +6,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
+from databoard import migration
 from databoard.config import ROOT
 from databoard.errors import DataboardError, InvalidValue
+from databoard.migration import Migration
 from databoard.names import printable
 
 MIGRATIONS = ROOT / "migrations"
+UPGRADING = 0x64617461  # our advisory lock in PostgreSQL: any number that nobody else takes
 
 
 def open_engine(url: str) -> Engine:
@@ -47,36 +50,45 @@ def reading(engine: Engine) -> Iterator[Session]:
 
 
 def check(engine: Engine) -> None:
-    """Raise DataboardError unless the database is there, at this code's revision or at a newer one
-    that this code works with."""
-    here, wanted = current_revision(engine), head_revision()
-    if here == wanted or (here is not None and is_compatible(wanted, here)):
+    """Raise DataboardError unless this code may use the database."""
+    if may_serve(engine):
         return
+    here, wanted = current_revision(engine), head_revision()
     if here is None:
         raise DataboardError(
             f"There is no Databoard database at {shown(engine.url)}.",
             "Make it with: inv db-upgrade",
         )
-    _check_known(engine, here)
+    _check_known(engine.url, here)
     raise DataboardError(
         f"The database at {shown(engine.url)} is at revision {here}, this code needs {wanted}.",
         "Upgrade it with: inv db-upgrade",
     )
 
 
+def may_serve(engine: Engine) -> bool:
+    """Whether the database is at this code's revision, or at a newer one that bears this code."""
+    with _looking(engine) as connection:
+        here, wanted = _revision(connection), head_revision()
+        if here == wanted:
+            return True
+        if connection is None or here is None or here in revisions():
+            return False
+        oldest = migration.oldest_code(connection, here)
+        return oldest is not None and oldest <= wanted
+
+
 def current_revision(engine: Engine) -> str | None:
     """The revision the database is at; None when it has no tables (or is not there)."""
-    path = _sqlite_path(engine.url)
-    if path is not None and not path.exists():
-        return None
-    try:
-        with engine.execution_options(reads_only=True).connect() as connection:
-            if not engine.dialect.has_table(connection, "alembic_version"):
-                return None
-            row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
-            return str(row[0]) if row else None
-    except DBAPIError as error:
-        raise unreachable(engine.url, error) from error
+    with _looking(engine) as connection:
+        return _revision(connection)
+
+
+def pending(engine: Engine) -> list[Migration]:
+    """This code's migrations that the database lacks, oldest first."""
+    here = current_revision(engine)
+    files = migration.files(MIGRATIONS)
+    return [migration.read(path) for id_, path in files.items() if here is None or id_ > here]
 
 
 def unreachable(url: URL, error: DBAPIError) -> DataboardError:
@@ -93,13 +105,8 @@ def unreachable(url: URL, error: DBAPIError) -> DataboardError:
 
 
 def revisions() -> list[str]:
-    """Revision ids of the migrations, oldest first; a file is named `<id>_<what>.py`.
-
-    An id is a number, and with a dash the oldest number whose code works with the schema after it:
-    0007-0005. So code that is older than a database can tell whether it may use it, as in a
-    rollout, which migrates while the old release serves.
-    """
-    return sorted(path.name.split("_")[0] for path in (MIGRATIONS / "versions").glob("*_*.py"))
+    """Revision ids of the migrations, oldest first."""
+    return list(migration.files(MIGRATIONS))
 
 
 def head_revision() -> str:
@@ -107,24 +114,17 @@ def head_revision() -> str:
     return revisions()[-1]
 
 
-def is_compatible(code: str, revision: str) -> bool:
-    """Whether code at one revision works with a database at another, which may be newer."""
-    number, _, oldest = revision.partition("-")
-    return (oldest or number) <= code.partition("-")[0] <= number
-
-
 def upgrade(url: str) -> None:
     """Bring the database at `url` to the newest revision, making it if need be.
 
-    Raises DataboardError when it is of newer code.
+    All migrations are one transaction; who comes second waits. Raises DataboardError when one
+    fails, or when the database is of newer code.
     """
-    from alembic import command
-
-    engine = open_engine(url)
-    _check_known(engine, current_revision(engine))
-    engine.dispose()
-    with _migrating(url) as config:
-        command.upgrade(config, "head")
+    with _migrating(url) as engine, engine.begin() as connection:
+        if engine.dialect.name == "postgresql":  # on SQLite the transaction waits by itself
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({UPGRADING})"))
+        _check_known(engine.url, _revision(connection))
+        migration.run(connection, MIGRATIONS)
 
 
 def new_migration(url: str, message: str, compatible: bool = False) -> Path:
@@ -133,27 +133,12 @@ def new_migration(url: str, message: str, compatible: bool = False) -> Path:
     `compatible`: today's code works with the schema after it, too.
     Raises DataboardError when nothing differs.
     """
-    from alembic import command
-    from alembic.autogenerate import compare_metadata
-    from alembic.migration import MigrationContext
-
-    from databoard.model.tables import Base
-
     engine = open_engine(url)
     check(engine)
-    with engine.connect() as connection:
-        if not compare_metadata(MigrationContext.configure(connection), Base.metadata):
-            raise DataboardError(
-                "The models and the database do not differ.", "There is nothing to migrate."
-            )
-    with _migrating(url) as config:
-        number, _, oldest = head_revision().partition("-")
-        new = f"{int(number) + 1:04d}"
-        if compatible:
-            new += f"-{oldest or number}"
-        script = command.revision(config, message=message, autogenerate=True, rev_id=new)
-    assert script is not None and not isinstance(script, list)
-    return Path(script.path)
+    _check_known(engine.url, current_revision(engine))
+    engine.dispose()
+    with _migrating(url) as engine, engine.connect() as connection:
+        return migration.write(connection, MIGRATIONS, message, compatible)
 
 
 def shown(url: URL) -> str:
@@ -162,10 +147,31 @@ def shown(url: URL) -> str:
     return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
 
 
-def _check_known(engine: Engine, revision: str | None) -> None:
+@contextmanager
+def _looking(engine: Engine) -> Iterator[Connection | None]:
+    """A connection that only reads; None without SQLite's file, which is not made by looking."""
+    path = _sqlite_path(engine.url)
+    if path is not None and not path.exists():
+        yield None
+        return
+    try:
+        with engine.execution_options(reads_only=True).connect() as connection:
+            yield connection
+    except DBAPIError as error:
+        raise unreachable(engine.url, error) from error
+
+
+def _revision(connection: Connection | None) -> str | None:
+    if connection is None or not connection.dialect.has_table(connection, "alembic_version"):
+        return None
+    row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
+    return str(row[0]) if row else None
+
+
+def _check_known(url: URL, revision: str | None) -> None:
     if revision is not None and revision not in revisions():
         raise DataboardError(
-            f"The database at {shown(engine.url)} is at revision {revision}, which this code does "
+            f"The database at {shown(url)} is at revision {revision}, which this code does "
             f"not know (its newest is {head_revision()}).",
             "Install the version of Databoard that made it.",
         )
@@ -214,21 +220,18 @@ def _begin_sqlite(connection: Any) -> None:
 
 
 @contextmanager
-def _migrating(url: str) -> Iterator[Any]:
-    from alembic.config import Config
-
+def _migrating(url: str) -> Iterator[Engine]:
     engine = open_engine(url)
     path = _sqlite_path(engine.url)
-    if path is not None and not path.exists():
+    if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         # It will hold password hashes: nobody else reads it.
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
+        # Alembic changes a table by making another and dropping the first, which would delete
+        # the rows that refer to it. This cannot be changed within a transaction.
+        event.listen(engine, "connect", lambda raw, _: raw.execute("PRAGMA foreign_keys=OFF"))
     try:
-        with engine.connect() as connection:
-            config.attributes["connection"] = connection
-            yield config
+        yield engine
     except DBAPIError as error:
         raise unreachable(engine.url, error) from error
     finally:

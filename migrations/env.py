@@ -2,6 +2,7 @@
 
 from alembic import context
 
+from databoard.migration import include_name
 from databoard.model.base import UtcDateTime
 from databoard.model.tables import Base
 
@@ -15,6 +16,7 @@ connection = context.config.attributes["connection"]
 context.configure(
     connection=connection,
     target_metadata=Base.metadata,
+    include_name=include_name,
     render_as_batch=connection.dialect.name == "sqlite",
     render_item=render_item,
 )

@@ -33,17 +33,22 @@ def db_migrate(ctx, message, compatible=False):
 
 @command(help={"json": "Print JSON."})
 def db_current(ctx, json=False):
-    """Print the revisions of database and code."""
+    """Print the revisions, and what is pending."""
     from databoard import config, database
 
     engine = database.open_engine(config.load().db_url)
     here, code = database.current_revision(engine), database.head_revision()
+    pending = database.pending(engine)
     if json:
+        from dataclasses import asdict
         from json import dumps
 
-        print(dumps({"database": here, "code": code}))
-    else:
-        print(f"database: {here or 'none'}, code: {code}")
+        said = {"database": here, "code": code, "pending": [asdict(each) for each in pending]}
+        print(dumps(said | {"compatible": database.may_serve(engine)}))
+        return
+    print(f"database: {here or 'none'}, code: {code}")
+    for each in pending:
+        print(f"pending: {each.id} {each.title} (code from {each.oldest_code} on works after it)")
 
 
 @command(help={"path": "The file to write.", "force": "Replace it when it is there."})

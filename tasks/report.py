@@ -227,10 +227,11 @@ def actions_of(found: list[HostStatus]) -> list[dict[str, str]]:
 
 
 def print_plan(plan: Plan) -> None:
-    """What a rollout would do: steps, migrations, files, settings."""
+    """What a rollout or a rollback would do: steps, migrations, files, settings."""
     rows = [(name, says, ", ".join(hosts)) for name, says, hosts in plan.steps]
-    print_table(f"would roll out {plan.release}", ("step", "what it does", "hosts"), rows)
-    print("\nMigrations:", ", ".join(plan.pending) or "none")
+    print_table(f"would change to {plan.release}", ("step", "what it does", "hosts"), rows)
+    if plan.sent:
+        print("\nMigrations:", ", ".join(plan.pending) or "none")
     for title, by_host in (("Files that rsync would send", plan.sent), ("Settings", plan.diffs)):
         for text, hosts in grouped(by_host).items():
             print(f"\n{title}, {', '.join(hosts)}:")

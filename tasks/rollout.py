@@ -41,16 +41,10 @@ def publish_software(
 
     chosen, way = chosen_target(target, hosts), chosen_way(serial, max_fail, downtime)
     exported = source.export(revision, dirty)
+    do = publish.plan_software if dry_run else publish.publish_software
     with reporting() as reporter:
-        if not dry_run:
-            outcome = publish.publish_software(chosen, exported, way, reporter)
-        else:
-            plan = publish.plan_software(chosen, exported, way, reporter)
-    if dry_run:
-        from tasks.report import print_plan
-
-        return print_plan(plan)
-    finish(chosen, outcome)
+        result = do(chosen, exported, way, reporter)
+    finish(chosen, result)
 
 
 @ops_command(help=ON_HOSTS | IN_BATCHES | {"to": "The release to go to, instead of the last one."})
@@ -59,9 +53,10 @@ def rollback(ctx, target="", hosts="", to="", serial="", max_fail="0", dry_run=F
     from databoard.fleet import publish
 
     chosen, way = chosen_target(target, hosts), chosen_way(serial, max_fail)
+    do = publish.plan_rollback if dry_run else publish.rollback
     with reporting() as reporter:
-        outcome = publish.rollback(chosen, to, way, reporter)
-    finish(chosen, outcome)
+        result = do(chosen, to, way, reporter)
+    finish(chosen, result)
 
 
 @ops_command(help=ON_HOSTS)
@@ -109,9 +104,13 @@ def chosen_way(serial, max_fail, downtime=False):
 
 
 def finish(target, outcome):
-    """The table at the end; raises what failed."""
+    """Print a plan, or the table at the end; raises what failed."""
     from databoard.errors import DataboardError
+    from databoard.fleet.plan import Plan
+    from tasks.report import print_plan
 
+    if isinstance(outcome, Plan):
+        return print_plan(outcome)
     print_journeys(outcome.journeys)
     if outcome.error is not None:
         raise outcome.error

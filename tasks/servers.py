@@ -78,13 +78,13 @@ def logs(ctx, target="", hosts="", follow=False, lines="100"):
     refuse(failures)
 
 
-@ops_command(help=LOOKING)
-def unlock(ctx, target="", hosts=""):
+@ops_command(help=ON_HOSTS)
+def unlock(ctx, target="", hosts="", dry_run=False):
     """Break the locks of a rollout that hangs."""
     from databoard.fleet import chores
 
     chosen = chosen_target(target, hosts)
-    answers, failures = chores.unlock(chosen)
+    answers, failures = chores.unlock(chosen, dry_run)
     for host, answer in answers.items():
         print(f"{host.name} {answer}")
     refuse(failures)

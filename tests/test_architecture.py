@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = [
     {"errors", "names", "files", "config"},
-    {"model", "database", "dump", "lookup", "kits"},
+    {"model", "migration", "database", "dump", "lookup", "kits"},
     {"catalogue", "events", "people", "submissions", "ranking", "leaderboard"},
     {"fleet", "training"},
     {"web", "tasks"},

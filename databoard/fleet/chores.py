@@ -111,18 +111,21 @@ def on_each(
     return answers, failures
 
 
-def unlock(target: Target) -> tuple[dict[Host, str], dict[Host, str]]:
+def unlock(target: Target, only_look: bool) -> tuple[dict[Host, str], dict[Host, str]]:
     """Break the locks. Returns who held each, and why some cannot be broken."""
-    answers, failures = on_each(
-        target, lambda machine: machine.run(shell.assign({"home": machine.host.home}) + BREAK)
-    )
-    told = {}
+
+    def break_lock(machine: Machine) -> Output:
+        values = {"home": machine.host.home, "only_look": int(only_look)}
+        return machine.run(shell.assign(values) + BREAK)
+
+    answers, failures = on_each(target, break_lock)
+    told, verb = {}, "is" if only_look else "was"
     for host, text in answers.items():
         owner = Owner.told(text)
         told[host] = (
-            f"was locked by {owner.who} since {owner.since}: {owner.what}"
+            f"{verb} locked by {owner.who} since {owner.since}: {owner.what}"
             if owner
-            else "was not locked"
+            else "is not locked"
         )
     return told, failures
 

@@ -65,6 +65,7 @@ BREAK = """
 cd "$home" 2>/dev/null || exit 0
 pid=$(cat lock.pid 2>/dev/null || true)
 cat lock.owner 2>/dev/null || true
+[ "$only_look" = 0 ] || exit 0
 if [ -n "$pid" ] && ! flock -n lock true; then kill "$pid"; flock -w 10 lock true; fi
 rm -f lock.owner lock.pid
 """

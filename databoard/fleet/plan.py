@@ -22,7 +22,7 @@ class Plan:
 
     release: str
     steps: list[tuple[str, str, list[str]]]  # name, sentence, hosts
-    pending: list[str]  # migrations
+    pending: list[str] = field(default_factory=list)  # migrations
     diffs: dict[Host, list[str]] = field(default_factory=dict)  # of rendered files, unified
     sent: dict[Host, list[str]] = field(default_factory=dict)  # as rsync itemises
 
@@ -36,7 +36,11 @@ def steps_of(steps: Sequence[Step], hosts: Sequence[Host]) -> list[tuple[str, st
 def plan(change: Rollout, machines: Mapping[Host, Machine]) -> Plan:
     """The plan of a rollout. Raises DataboardError when rsync fails."""
     steps = [*change.steps(), *change.last_steps()]
-    result = Plan(change.id, steps_of(steps, list(machines)), list(change.pending))
+    result = Plan(
+        change.id,
+        steps_of(steps, list(machines)),
+        [f"{each.id} ({each.title})" for each in change.pending],
+    )
     for host in machines:
         result.diffs[host] = diffs(host, change.files[host], change.facts[host])
     sent = side_by_side(lambda host: itemised(change, host, machines[host]), list(machines))

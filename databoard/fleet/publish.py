@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from databoard.database import is_compatible
 from databoard.errors import DataboardError, NotFound
 from databoard.fleet.connect import Unreachable, opened, side_by_side
 from databoard.fleet.inventory import Host, Target
 from databoard.fleet.lock import Locks, Owner
 from databoard.fleet.machine import Machine
-from databoard.fleet.plan import Plan, place, plan
+from databoard.fleet.plan import Plan, place, plan, steps_of
 from databoard.fleet.preflight import check_host, wanted_space
 from databoard.fleet.release import Change
 from databoard.fleet.render import File, rendered
@@ -20,6 +20,9 @@ from databoard.fleet.runbook import Executor, Failed, Journey, Reporter, run_hoo
 from databoard.fleet.source import Source
 from databoard.fleet.survey import Facts, Wish, survey
 from databoard.fleet.wheels import download
+
+if TYPE_CHECKING:
+    from databoard.migration import Migration
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,9 @@ def check(target: Target, reporter: Reporter) -> None:
 def new_rollout(target: Target, source: Source, ready: Ready, owner: Owner) -> Rollout:
     """The runbook for hosts that are ready."""
     on_database = ready.facts.get(migrating_host(target))
-    pending = pending_migrations(source, on_database)
-    return Rollout(
+    revision = (on_database.database or {}).get("database") if on_database else None
+    pending = source.migrations(after=revision or "")  # all of them when it is not known
+    change = Rollout(
         target=target,
         facts=ready.facts,
         id=new_id(source.revision, source.is_dirty),
@@ -96,6 +100,10 @@ def new_rollout(target: Target, source: Source, ready: Ready, owner: Owner) -> R
         breaking=breaking_migrations(pending, on_database),
         by=owner.who,
     )
+    serving = {facts.stable for facts in ready.facts.values()}
+    if len(serving) == 1 and all(map(change.is_unchanged, ready.facts)):
+        return replace(change, id=serving.pop())  # the same again: whatever has drifted is mended
+    return change
 
 
 def rollback(target: Target, to: str, way: Way, reporter: Reporter) -> Outcome:
@@ -106,15 +114,28 @@ def rollback(target: Target, to: str, way: Way, reporter: Reporter) -> Outcome:
     owner = Owner.me(f"rollback {to}".strip())
     with opened(target) as machines:
         ready = Preflight(target, way, reporter).run(machines)
-        wanted = to or release_before(ready.facts)
-        for host, facts in ready.facts.items():
-            if not facts.release(wanted):
-                there = ", ".join(str(each["id"]) for each in facts.releases) or "none"
-                raise NotFound(
-                    f"{host.name} has no release {wanted}.", f"Choose one of those there: {there}."
-                )
-        change = Change(target, ready.facts, wanted)
-        return carry_out(change, ready, owner, way, reporter)
+        return carry_out(change_to(to, target, ready.facts), ready, owner, way, reporter)
+
+
+def plan_rollback(target: Target, to: str, way: Way, reporter: Reporter) -> Plan:
+    """What `rollback` would do; nothing is changed. Raises as it does."""
+    with opened(target) as machines:
+        ready = Preflight(target, way, reporter).run(machines)
+        change = change_to(to, target, ready.facts)
+        steps = [*change.steps(), *change.last_steps()]
+        return Plan(change.id, steps_of(steps, list(ready.machines)))
+
+
+def change_to(release: str, target: Target, facts_of: Mapping[Host, Facts]) -> Change:
+    """The runbook that goes to a release that all hosts have; empty: to the one before."""
+    wanted = release or release_before(facts_of)
+    for host, facts in facts_of.items():
+        if not facts.release(wanted):
+            there = ", ".join(str(each["id"]) for each in facts.releases) or "none"
+            raise NotFound(
+                f"{host.name} has no release {wanted}.", f"Choose one of those there: {there}."
+            )
+    return Change(target, facts_of, wanted)
 
 
 def release_before(facts: Mapping[Host, Facts]) -> str:
@@ -133,16 +154,10 @@ def release_before(facts: Mapping[Host, Facts]) -> str:
     return max(older)
 
 
-def pending_migrations(source: Source, facts: Facts | None) -> Sequence[str]:
-    """The source's migrations that the database lacks; all when its revision is not known."""
-    revision = (facts.database or {}).get("database") if facts else None
-    return [each for each in source.revisions() if revision is None or each > revision]
-
-
-def breaking_migrations(pending: Sequence[str], facts: Facts | None) -> list[str]:
+def breaking_migrations(pending: Sequence[Migration], facts: Facts | None) -> list[Migration]:
     """Those after which the release that serves does not work."""
     code = (facts.database or {}).get("code") if facts and facts.stable else None
-    return [each for each in pending if code and not is_compatible(code, each)]
+    return [each for each in pending if code and each.oldest_code > code]
 
 
 @dataclass
@@ -220,16 +235,18 @@ def carry_out(change: Change, ready: Ready, owner: Owner, way: Way, reporter: Re
         run_hooks(change.target, owner, "before-unlock")
     except DataboardError as error:
         outcome.error = error
-    finally:
-        ended = is_done or isinstance(outcome.error, Failed)
-        unfinished = [
-            host
-            for host, journey in executor.journeys.items()
-            if journey.is_stuck
-            or (not ended and locks.before.get(host) != change.facts[host].current)
-        ]
-        locks.release(is_done=False, hosts=unfinished)
-        locks.release(is_done=True)
+    except BaseException:
+        locks.release(is_done=False)  # the hosts remember that it was cut off
+        raise
+    ended = is_done or isinstance(outcome.error, Failed)
+    unfinished = [
+        host
+        for host in ready.machines
+        if executor.journeys[host].is_stuck
+        or (not ended and locks.before[host] != change.facts[host].current)
+    ]
+    locks.release(is_done=False, hosts=unfinished)
+    locks.release(is_done=True)
     if outcome.error is None:
         run_hooks(change.target, owner, "after-unlock")
     return outcome

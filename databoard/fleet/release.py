@@ -73,8 +73,11 @@ class Change:
         )
 
     def reload(self, host: Host) -> Action | None:
-        restarts = shell.assign({"restarts_worker": int(not self.is_unchanged(host))})
-        return Run(f"{restarts}{RELOAD}reload")
+        restarts = {
+            "restarts_worker": int(not self.is_unchanged(host)),
+            "is_there": int(self.is_there(host)),
+        }
+        return Run(f"{shell.assign(restarts)}{RELOAD}reload")
 
     def health(self, host: Host) -> Action | None:
         return Run(wait_for_health(self.target, host, self.id))
@@ -99,6 +102,11 @@ class Change:
     def record(self, host: Host) -> Mapping[str, Any]:
         """What release.json says there."""
         return self.facts[host].release(self.id)
+
+    def is_there(self, host: Host) -> bool:
+        """Whether the host serves this very release already."""
+        facts = self.facts[host]
+        return facts.before is None and facts.current == self.id
 
     def is_unchanged(self, host: Host) -> bool:
         """Whether the host serves the same code with the same settings already."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from databoard.fleet import shell
 from databoard.fleet.inventory import Host, Target
@@ -31,6 +31,9 @@ from databoard.fleet.scripts import (
 from databoard.fleet.source import Source
 from databoard.fleet.wheels import environment_key
 
+if TYPE_CHECKING:
+    from databoard.migration import Migration
+
 KEPT_FROM_RSYNC = ("/etc", "/.venv", "/release.json", "__pycache__")
 
 
@@ -41,8 +44,8 @@ class Rollout(Change):
     source: Source
     files: Mapping[Host, Sequence[File]]
     wheels: dict[str, Path]  # folders here, by the environment's key
-    pending: Sequence[str]  # migrations
-    breaking: Sequence[str]  # those after which the old release does not work
+    pending: Sequence[Migration]
+    breaking: Sequence[Migration]  # those after which the old release does not work
     by: str
 
     def steps(self) -> list[Step]:
@@ -64,9 +67,12 @@ class Rollout(Change):
         return bool(self.breaking)
 
     def upload(self, host: Host) -> Action | None:
-        script = shell.assign({"id": self.id, "from": self.facts[host].current}) + UPLOAD
         options = ("--delete", *(f"--exclude={name}" for name in KEPT_FROM_RSYNC))
-        return Push(self.source.folder, f"{host.home}/releases/{self.id}.partial", options, script)
+        folder = f"{host.home}/releases/{self.id}"
+        if self.is_there(host):
+            return Push(self.source.folder, folder, options)
+        script = shell.assign({"id": self.id, "from": self.facts[host].current}) + UPLOAD
+        return Push(self.source.folder, f"{folder}.partial", options, script)
 
     def remove(self, host: Host) -> Action | None:
         return Run(shell.assign({"id": self.id}) + REMOVE)
@@ -78,6 +84,8 @@ class Rollout(Change):
         return Push(self.wheels[key], f"{host.home}/wheels/{key}", before="mkdir -p wheels")
 
     def prepare(self, host: Host) -> Action | None:
+        if self.is_there(host):
+            return None
         values = {
             "id": self.id,
             "key": self.key(host),

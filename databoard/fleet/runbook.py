@@ -112,6 +112,7 @@ class Executor:
             host: Journey(failure=f"preflight: {reason}") for host, reason in left_out.items()
         }
         self._begun: list[tuple[Step, list[Host]]] = []
+        self._is_committed = False
 
     @property
     def alive(self) -> list[Host]:
@@ -119,7 +120,10 @@ class Executor:
         return [host for host, journey in self.journeys.items() if not journey.failure]
 
     def run(self, steps: Sequence[Step]) -> None:
-        """Run them all. Raises Failed when more hosts failed than may; all is undone then."""
+        """Run them all.
+
+        Raises Failed when more hosts failed than may, or at Ctrl-C; all is undone then.
+        """
         for in_batches, group in groupby(steps, key=lambda step: step.in_batches):
             several = list(group)
             for hosts in self._batches(in_batches):
@@ -129,6 +133,7 @@ class Executor:
     def commit(self) -> None:
         """From now on, what was done stays."""
         self._begun.clear()
+        self._is_committed = True
 
     def _batches(self, in_batches: bool) -> Iterable[list[Host]]:
         hosts = self.alive
@@ -147,6 +152,10 @@ class Executor:
             run_hooks(self.target, self.owner, f"after-{step.name}")
         except HookFailed as error:
             reasons = dict.fromkeys(actions, error.message)
+        except KeyboardInterrupt:
+            self.reporter.ends(step.name)
+            told = {host.name: "interrupted" for host in actions}
+            raise Failed(step, told, self.undo(list(self.journeys))) from None
         finally:
             self.reporter.ends(step.name)
         for host, reason in reasons.items():
@@ -200,7 +209,7 @@ class Executor:
                 self.reporter.ends(f"undo {step.name}")
         for host in stuck:
             self.journeys[host].is_stuck = True
-        if not self._begun:
+        if self._is_committed:
             return "The release serves; only this was left undone."
         if not is_undone:
             return "What was done stays. Mend this, and repeat the command."

@@ -139,12 +139,15 @@ renew() {
     done
 }
 reload() {
-    if [ -x bin/services ]; then bin/services restart; return; fi
+    if [ -x bin/services ]; then
+        [ "${is_there:-0}" = 1 ] && bin/services check || bin/services restart
+        return
+    fi
     if [ -e current/etc/apache.conf ]; then
         if ! pidof apache2 >/dev/null; then
             service apache2 start
         elif cmp -s current/etc/apache.conf run/apache.conf; then
-            renew
+            [ "${is_there:-0}" = 1 ] || renew
         else
             apache2ctl graceful
         fi

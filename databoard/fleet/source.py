@@ -12,10 +12,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from databoard.config import ROOT
 from databoard.errors import DataboardError, NotFound
 from databoard.names import printable
+
+if TYPE_CHECKING:
+    from databoard.migration import Migration
 
 LOCK = "requirements.lock"
 OLDEST_TIME, SPAN = 1_000_000_000, 2**28  # from 2001 to 2010, in seconds
@@ -36,10 +40,15 @@ class Source:
         """Its requirements."""
         return self.folder / LOCK
 
-    def revisions(self) -> list[str]:
-        """The ids of its migrations, oldest first."""
-        paths = (self.folder / "migrations" / "versions").glob("*_*.py")
-        return sorted(path.name.split("_")[0] for path in paths)
+    def migrations(self, after: str = "") -> list[Migration]:
+        """Its migrations after a revision, oldest first."""
+        paths = sorted((self.folder / "migrations" / "versions").glob("*_*.py"))
+        newer = [path for path in paths if path.name.split("_")[0] > after]
+        if not newer:
+            return []
+        from databoard import migration  # with SQLAlchemy
+
+        return list(map(migration.read, newer))
 
 
 def cache_folder() -> Path:

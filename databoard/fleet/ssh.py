@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from paramiko import Channel, SSHException
+from paramiko import Channel, SSHException, Transport
 
 from databoard.fleet.inventory import Host
 from databoard.fleet.machine import (
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 BRIDGE = Path(__file__).with_name("bridge.py")
 CHUNK = 65536
+LEAST_IN_FLIGHT = 256 * 1024
 
 
 class SshMachine:
@@ -122,6 +124,7 @@ class SshMachine:
                 FileIO(pipes[2], "w") as stderr,
                 self._opened(command.decode(), combined=False) as channel,
             ):
+                channel.out_window_size = min(channel.out_window_size, in_flight(self.transport))
                 carry(channel, stdin, stdout, stderr)
                 caller.sendall(bytes([channel.recv_exit_status() & 255]))
 
@@ -162,6 +165,19 @@ class HeldChannel:
             while self.channel.recv(CHUNK):
                 pass
         self.channel.close()
+
+
+def in_flight(transport: Transport) -> int:
+    """How many bytes may be on their way to a host before it has taken them.
+
+    As many as the round trip asks for at 40 MB/s, and no more: what comes faster than rsync takes
+    it piles up in the buffers of the host's sshd, which grows them at great cost.
+    """
+    round_trip = 0.0
+    if isinstance(transport.sock, socket.socket):
+        info = transport.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 72)
+        round_trip = struct.unpack_from("I", info, 68)[0] / 1e6  # tcpi_rtt
+    return max(LEAST_IN_FLIGHT, int(round_trip * 40e6))
 
 
 def carry(channel: Channel, stdin: FileIO, stdout: FileIO, stderr: FileIO) -> None:

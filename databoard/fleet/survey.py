@@ -24,12 +24,14 @@ WEB_PROGRAMS = ("apache2ctl", "setpriv")
 SURVEY = """
 fact() { printf '@%s %s\\n' "$1" "$2"; }
 PATH=$PATH:/usr/sbin:/sbin
-for program in $programs; do command -v "$program" >/dev/null || fact missing "$program"; done
-fact python "$(python3 -ISc 'import sys; print("%d.%d" % sys.version_info[:2])' 2>&1 || true)"
-python3 -ISc 'import ensurepip, venv' 2>/dev/null || fact missing python3-venv
-for user in $users; do id -u "$user" >/dev/null 2>&1 || fact missing "user $user"; done
-fact machine "$(uname -m)"
-fact glibc "$(getconf GNU_LIBC_VERSION 2>/dev/null || true)"
+if [ "$wants_test" = 1 ]; then
+    for program in $programs; do command -v "$program" >/dev/null || fact missing "$program"; done
+    fact python "$(python3 -ISc 'import sys; print("%d.%d" % sys.version_info[:2])' 2>&1 || true)"
+    python3 -ISc 'import ensurepip, venv' 2>/dev/null || fact missing python3-venv
+    for user in $users; do id -u "$user" >/dev/null 2>&1 || fact missing "user $user"; done
+    fact machine "$(uname -m)"
+    fact glibc "$(getconf GNU_LIBC_VERSION 2>/dev/null || true)"
+fi
 folder=$home; while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done
 fact disk "$(df -Pk "$folder" | awk 'NR == 2 { print $4, $2 }')"
 fact inodes "$(df -Pi "$folder" | awk 'NR == 2 { print $4 }')"

@@ -212,3 +212,11 @@ def get(address: str, path: str) -> tuple[int, bytes]:
         return answer.status, answer.read()
     finally:
         connection.close()
+
+
+def ill_when_served(site: Site) -> str:
+    """A /healthz that is well when it is tried, and ill when Apache serves it."""
+    health = (site.source.folder / "databoard/web/health.py").read_text()
+    served = 'about["release"] = "?" if "mod_wsgi" in __import__("sys").modules else "."\n    try:'
+    assert "try:" in health
+    return health.replace("try:", served, 1)

@@ -9,14 +9,16 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 
+from databoard.errors import DataboardError
 from databoard.fleet.lock import Locked
 from databoard.fleet.publish import Way
 from databoard.fleet.runbook import Failed
-from tests.fleet.site import HOME, Listener, Site
+from databoard.fleet.source import Source
+from tests.fleet.site import HOME, Listener, Site, get, ill_when_served
 
 pytestmark = pytest.mark.slow
 STEPS = ["upload", "prepare", "try", "switch", "reload", "health", "prune"]
@@ -73,6 +75,7 @@ def test_the_command_is_killed(site: Site, step: str) -> None:
 
 @pytest.mark.parametrize("step", ["prepare", "switch", "health"])
 def test_a_killed_rollout_is_taken_over_by_the_next(site: Site, step: str) -> None:
+    site.publish(site.newer())
     site.write_inventory(**{f"before_{step}": "kill -9 $DATABOARD_PID"})
     assert site.inv("publish-software", "--dirty").returncode == -signal.SIGKILL
     site.write_inventory()
@@ -83,7 +86,7 @@ def test_a_killed_rollout_is_taken_over_by_the_next(site: Site, step: str) -> No
 
 @pytest.mark.parametrize("step", ["prepare", "switch", "health"])
 def test_a_killed_rollout_goes_back_when_the_next_fails_early(site: Site, step: str) -> None:
-    old = site.check_healthy()
+    old = site.publish(site.newer()).release
     site.write_inventory(**{f"before_{step}": "kill -9 $DATABOARD_PID"})
     assert site.inv("publish-software", "--dirty").returncode == -signal.SIGKILL
     site.write_inventory()
@@ -153,27 +156,84 @@ def test_the_application_cannot_be_imported(site: Site) -> None:
 
 MIGRATION = '''"""Nonsense."""
 from alembic import op
-revision, down_revision, oldest_code = "9999", "{last}", "{last}"
+revision, down_revision = "{new}", "{last}"
+oldest_code = "{oldest}"
 def upgrade():
     op.execute("CREATE TABLE half_done (id int)")
-    raise ValueError("this migration is bad")
+    {then}
 '''
+
+
+def migrating(
+    site: Site,
+    oldest_code: str = "9999",
+    then: str = "pass",
+    files: Mapping[str, str] | None = None,
+) -> Source:
+    """Software with one more migration, after which code from `oldest_code` on works."""
+    last = site.source.migrations()[-1].id
+    text = MIGRATION.format(new="9999", last=last, oldest=oldest_code, then=then)
+    return site.variant({"migrations/versions/9999_more.py": text, **(files or {})})
+
+
+def is_migrated(site: Site) -> bool:
+    tables = site.hosts[0].run("sudo -u postgres psql -Atc '\\dt half_done' databoard").stdout
+    return tables != ""
 
 
 def test_a_migration_raises(site: Site) -> None:
     old = site.check_healthy()
-    bad = MIGRATION.format(last=site.source.revisions()[-1])
+    bad = migrating(site, "0001", "raise ValueError('this migration is bad')")
     with site.load() as load:
-        outcome = site.publish(site.variant({"migrations/versions/9999_bad.py": bad}))
+        outcome = site.publish(bad)
     assert isinstance(outcome.error, Failed)
     assert "this migration is bad" in str(outcome.error)
     assert outcome.error.message.startswith("The step migrate failed:")
     assert load.failed == []
-    assert site.check_healthy() == old
-    tables = site.hosts[0].run("sudo -u postgres psql -tc '\\dt half_done' databoard").stdout
-    assert tables.strip() == ""
+    assert site.check_healthy() == old and not is_migrated(site)
     dump = f"{HOME}/backups/before-{outcome.release}.dump"
     assert site.hosts[0].run(f"stat -c %a:%U {dump}").stdout == "600:databoard-worker\n"
+
+
+def test_the_old_release_serves_on_after_a_migration_that_it_bears(site: Site) -> None:
+    old = site.check_healthy()
+    ill = {"databoard/web/health.py": ill_when_served(site)}
+    with site.load() as load:
+        outcome = site.publish(migrating(site, "0001", files=ill))
+    assert isinstance(outcome.error, Failed)
+    assert outcome.error.message.startswith("The step health failed:")
+    assert load.failed == []
+    assert site.check_healthy() == old and is_migrated(site)
+    dump = f"{HOME}/backups/before-{outcome.release}.dump"
+    site.hosts[0].run(f"{HOME}/bin/inv db-restore {dump} --force")
+    assert site.check_healthy() == old and not is_migrated(site)
+
+
+def test_a_migration_that_the_old_release_cannot_bear(site: Site) -> None:
+    old = site.check_healthy()
+    breaking = migrating(site)
+    with pytest.raises(DataboardError, match="does not work after the migrations") as error:
+        site.publish(breaking)
+    assert error.value.hint.endswith("--downtime")
+    assert site.check_healthy() == old
+    said: list[int] = []
+    listener = Listener("migrate", lambda: said.append(get(site.hosts[2].address, "/")[0]))
+    ill = migrating(site, files={"databoard/web/health.py": ill_when_served(site)})
+    failed = site.publish(ill, listener, Way(downtime=True))
+    assert said == [503]
+    assert isinstance(failed.error, Failed)
+    assert failed.error.message.startswith("The step health failed:")
+    assert site.check_healthy() == old and not is_migrated(site)
+    assert get(site.hosts[2].address, "/")[0] == 200
+    done = site.publish(breaking, way=Way(downtime=True))
+    assert done.error is None, done.error
+    assert site.check_healthy() == done.release and is_migrated(site)
+    assert get(site.hosts[2].address, "/")[0] == 200
+    back = site.inv("rollback", f"--to={old}")  # that release cannot use this database
+    assert back.returncode == 1 and "The step try failed:" in back.stderr
+    assert site.check_healthy() == done.release
+    dump = f"{HOME}/backups/before-{done.release}.dump"
+    site.hosts[0].run(f"{HOME}/bin/inv db-restore {dump} --force")
 
 
 def test_the_release_tells_no_health_before_it_serves(site: Site) -> None:
@@ -192,11 +252,8 @@ def test_the_release_tells_no_health_before_it_serves(site: Site) -> None:
 def test_the_health_never_comes(site: Site) -> None:
     """The release is well when it is tried, and ill when Apache serves it."""
     old = site.check_healthy()
-    health = (site.source.folder / "databoard/web/health.py").read_text()
-    served = 'about["release"] = "?" if "mod_wsgi" in __import__("sys").modules else "."\n    try:'
-    ill = health.replace("try:", served, 1)
     with site.load() as load:
-        outcome = site.publish(site.variant({"databoard/web/health.py": ill}))
+        outcome = site.publish(site.variant({"databoard/web/health.py": ill_when_served(site)}))
     assert isinstance(outcome.error, Failed)
     assert outcome.error.message.startswith("The step health failed:")
     assert "the host does not serve" in str(outcome.error)
@@ -251,7 +308,7 @@ def test_a_dead_host_is_told_in_time_and_may_be_left_out(site: Site) -> None:
     with pytest.raises(Failed, match=r"lab2 \(.*\) does not answer within 2 s\.") as error:
         site.publish()
     assert error.value.hint == "Nothing was changed on any host."
-    outcome = site.publish(way=Way(max_fail=1))
+    outcome = site.publish(site.newer(), way=Way(max_fail=1))
     assert outcome.error is None
     failures = {host.name: journey.failure for host, journey in outcome.journeys.items()}
     assert [name for name, failure in failures.items() if failure] == ["lab2"]

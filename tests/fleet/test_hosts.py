@@ -49,6 +49,7 @@ def only(site: Site, name: str) -> Machine | Unreachable:
 
 
 def test_a_dry_run_shows_everything_and_changes_nothing(site: Site) -> None:
+    assert site.publish(site.newer()).error is None
     before = [checksum(site, number) for number in range(3)]
     text = (site.folder / "lab.yml").read_text()
     (site.folder / "lab.yml").write_text(text.replace("port: 80", "port: 8081"))
@@ -60,7 +61,7 @@ def test_a_dry_run_shows_everything_and_changes_nothing(site: Site) -> None:
     for host in site.target.hosts:
         assert [line.split()[1] for line in plan.sent[host]] == ["databoard/__init__.py"]
         diff = "\n".join(plan.diffs[host])
-        assert "-<VirtualHost *:80>\n+<VirtualHost *:8081>" in diff
+        assert "\n-<VirtualHost *:80>" in diff and "\n+<VirtualHost *:8081>" in diff
         assert "DATABOARD_DB_URL" not in diff
     said = site.inv("publish-software", "--dirty", "--dry-run")
     assert said.returncode == 0 and "+Listen 8081" in said.stdout
@@ -71,6 +72,7 @@ def test_a_dry_run_shows_everything_and_changes_nothing(site: Site) -> None:
         ["maintenance", "on"],
         ["set-up-host"],
         ["check"],
+        ["unlock"],
         ["run-on", "all"],
     ):
         tail = ["--", "touch", "/srv/hit"] if command[0] == "run-on" else []
@@ -90,8 +92,9 @@ def test_few_round_trips(site: Site) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SshMachine, "close", count)
-        site.publish()  # survey, lock, upload, prepare, switch, reload, health, prune
-        assert counts == [8, 8, 8]
+        site.publish(site.newer())
+        # survey, lock, upload, prepare, try, switch, reload, health, prune
+        assert counts == [9, 9, 9]
         counts.clear()
         status.status(site.target)
         assert counts == [1, 1, 1]
@@ -180,7 +183,7 @@ def test_restart_reload_and_maintenance(site: Site) -> None:
     assert site.inv("restart").returncode == 0
     with site.load() as load:
         assert site.inv("maintenance", "off").returncode == 0
-        assert site.publish().error is None
+        assert site.publish(site.newer()).error is None
     assert load.failed == []
     assert site.inv("maintenance", "on", "--hosts=lab2").returncode == 0
     status_code, body = get(site.hosts[1].address, "/")
@@ -229,13 +232,15 @@ def test_logs_are_followed_until_the_command_ends(site: Site) -> None:
     ) as process:
         assert process.stdout is not None
         site.hosts[1].run(
-            "for i in $(seq 100); do pgrep -f 'tail -n 0' >/dev/null && break; sleep 0.1; done; "
+            "for i in $(seq 100); do pgrep -f '[t]ail -n 0' >/dev/null && break; sleep 0.1; done; "
             "echo just now >>/var/log/apache2/error.log"
         )
         assert process.stdout.readline() == "lab2 apache just now\n"
         process.kill()
     for host in site.hosts:
-        gone = "for i in $(seq 100); do pgrep -f 'tail -n 0' >/dev/null || exit 0; sleep 0.1; done"
+        gone = (
+            "for i in $(seq 100); do pgrep -f '[t]ail -n 0' >/dev/null || exit 0; sleep 0.1; done"
+        )
         assert host.run(f"{gone}; exit 1").returncode == 0
 
 
@@ -266,7 +271,7 @@ def test_rollback_goes_back_and_to_what_is_named(site: Site) -> None:
 
 def test_old_releases_are_pruned_but_not_those_that_matter(site: Site) -> None:
     first = site.check_healthy()
-    releases = [site.publish().release for _ in range(6)]
+    releases = [site.publish(site.newer()).release for _ in range(6)]
     for host in site.hosts:
         there = host.run(f"ls {HOME}/releases").stdout.split()
         assert there == releases[-5:]
@@ -312,13 +317,14 @@ def test_hooks_run_around_each_step(site: Site) -> None:
     site.write_inventory(
         **{point: f"echo $DATABOARD_HOOK $DATABOARD_TARGET >>{log}" for point in points}
     )
-    assert site.publish().error is None
+    assert site.publish(site.newer()).error is None
     ran = log.read_text().splitlines()
     steps = [
         "preflight",
         "lock",
         "upload",
         "prepare",
+        "try",
         "switch",
         "reload",
         "health",
@@ -335,3 +341,15 @@ def test_a_hook_that_fails_stops_the_rollout(site: Site) -> None:
     assert "The hook before-switch (echo no thanks; exit 7) failed: no thanks" in str(outcome.error)
     site.write_inventory()
     assert site.check_healthy() == old
+
+
+def test_the_same_again_changes_nothing_but_mends_what_has_drifted(site: Site) -> None:
+    source = site.newer()
+    first = site.publish(source)
+    pids = site.hosts[0].run("pgrep -f '^.wsgi:databoard'").stdout
+    site.hosts[1].run("echo '# by hand' >>/etc/cron.d/databoard; service apache2 stop")
+    again = site.publish(source)
+    assert again.error is None and again.release == first.release
+    assert site.check_healthy() == first.release
+    assert "by hand" not in site.hosts[1].run("cat /etc/cron.d/databoard").stdout
+    assert site.hosts[0].run("pgrep -f '^.wsgi:databoard'").stdout == pids
