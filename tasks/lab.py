@@ -20,7 +20,7 @@ def lab_up(ctx, count="3"):
     write_secret(inventory, (FIRST_LINE + lab.inventory()).rstrip())
     for host in lab.hosts:
         print(f"{host.name:<8} {host.address:<15} {' '.join(lab.ssh(host))}")
-    print("They stay until inv lab-down. Roll out: inv publish-software --target=lab")
+    print("They stay until inv lab-down. Make them ready: inv set-up-host --target=lab")
 
 
 @command()

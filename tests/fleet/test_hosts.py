@@ -202,14 +202,14 @@ def test_the_status_tells_what_is_wrong(site: Site) -> None:
     hosts = json.loads(good.stdout)["hosts"]
     assert [each["host"] for each in hosts] == ["lab1", "lab2", "lab3"]
     assert all(each["apache"] == "active" and not each["problems"] for each in hosts)
-    assert [each["worker"] for each in hosts] == ["active", "active", None]
+    assert [each["worker"] for each in hosts] == ["active", None, None]
     site.hosts[2].run("service apache2 stop")
-    site.hosts[1].run("systemctl stop databoard-worker")
+    site.hosts[0].run("systemctl stop databoard-worker")
     wrong = site.inv("status")
     assert wrong.returncode == 1
     assert "lab3: Apache does not run." in wrong.stdout
-    assert "lab2: The worker does not run." in wrong.stdout
-    assert wrong.stderr == "Something is wrong on lab2, lab3.\n"
+    assert "lab1: The worker does not run." in wrong.stdout
+    assert wrong.stderr == "Something is wrong on lab1, lab3.\n"
     assert site.inv("restart").returncode == 0
     assert site.inv("status").returncode == 0
 

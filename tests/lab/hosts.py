@@ -115,7 +115,8 @@ class Lab:
         first = self.hosts[0]
         password = f"!file {self.password}"
         database = f"host: {first.address}, name: databoard, user: databoard, password: {password}"
-        roles = ["[web, database, worker]", "[web, worker]"] + ["[web]"] * len(self.hosts)
+        # one worker: they do not share the folder of the submissions
+        roles = ["[web, database, worker]"] + ["[web]"] * len(self.hosts)
         lines = [
             *("path: /srv", "user: deploy", f"key: {self.key}", f"known_hosts: {self.known_hosts}"),
             *("connect_timeout: 5", "web: {name: lab.example.org, port: 80}"),
