@@ -201,6 +201,7 @@ def releases_of(found: list[HostStatus]) -> list[dict[str, Any]]:
     for each in found:
         for release in each.facts.releases if each.facts else ():
             record = records.setdefault(release["id"], {**release, "hosts": [], "serving": []})
+            record.pop("settings", None)  # a digest over secrets
             record["hosts"].append(each.host.name)
             if each.facts and each.facts.current == release["id"]:
                 record["serving"].append(each.host.name)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from databoard.fleet.inventory import Host
-from databoard.fleet.machine import Held, Output, Sink, first_line, rsync_command
+from databoard.fleet.machine import Held, Output, Sink, first_line, readable, rsync_command
 
 
 class ThisMachine:
@@ -24,7 +24,7 @@ class ThisMachine:
             process.stdin.close()
             while chunk := process.stdout.read(65536):
                 (sink or chunks.append)(chunk)
-        return Output(process.returncode, b"".join(chunks).decode(errors="replace"))
+        return Output(process.returncode, readable(b"".join(chunks)))
 
     def hold(self, script: str) -> Held:
         return HeldProcess(script)
@@ -41,7 +41,7 @@ class ThisMachine:
             stderr=subprocess.STDOUT,
             check=False,
         )
-        return Output(done.returncode, done.stdout.decode(errors="replace"))
+        return Output(done.returncode, readable(done.stdout))
 
     def close(self) -> None:
         """Nothing is held."""

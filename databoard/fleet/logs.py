@@ -10,6 +10,7 @@ from threading import Lock
 from databoard.fleet import shell
 from databoard.fleet.connect import Unreachable, opened, side_by_side
 from databoard.fleet.inventory import Host, Target
+from databoard.fleet.machine import readable
 
 # With --follow, tail ends with the SSH session: sshd does not end it, as it has no terminal.
 LOGS = """
@@ -34,7 +35,6 @@ wait
 """
 APACHE_TIME = re.compile(r"\[\w{3} (\w{3} \d\d \d\d:\d\d:\d\d)\.(\d+) (\d{4})\]")
 ISO_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d")
-UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 
 def read(target: Target, lines: int) -> tuple[list[str], dict[Host, str]]:
@@ -98,17 +98,12 @@ class Lines:
 
     def add(self, chunk: bytes) -> list[str]:
         *whole, self._rest = (self._rest + chunk).split(b"\n")
-        return [printable(line) for line in whole]
+        return [readable(line) for line in whole]
 
     @property
     def is_open(self) -> bool:
         """Whether the last line has not ended yet."""
         return bool(self._rest)
-
-
-def printable(line: bytes) -> str:
-    """Text without control characters: a log holds what strangers have typed."""
-    return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", line.decode(errors="replace"))
 
 
 def time_of(line: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from databoard.fleet.inventory import Host
 from databoard.fleet.shell import words
 
 Sink = Callable[[bytes], None]
+UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,11 @@ class Output:
         """Its last line that is not empty."""
         lines = [line.strip() for line in self.text.splitlines() if line.strip()]
         return lines[-1] if lines else f"exit code {self.code}"
+
+
+def readable(said: bytes) -> str:
+    """Text that is safe on a terminal: logs hold what strangers have typed."""
+    return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", said.decode(errors="replace"))
 
 
 class ConnectionLost(DataboardError):

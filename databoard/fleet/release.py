@@ -20,7 +20,7 @@ from databoard.fleet.runbook import Action, Run, Step
 from databoard.fleet.scripts import ACTIVATE, DEACTIVATE, HEALTH, PRUNE, RELOAD, TRY
 from databoard.fleet.survey import Facts
 
-SAME = ("tree", "environment", "settings")  # of release.json: what makes two releases alike
+SAME = ("tree", "environment", "settings")  # of a record: what makes two releases alike
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Change:
         return shell.assign({"web_user": web, "worker_user": worker})
 
     def record(self, host: Host) -> Mapping[str, Any]:
-        """What release.json says there."""
+        """What release.json says there, and the digest of the settings."""
         return self.facts[host].release(self.id)
 
     def is_there(self, host: Host) -> bool:

@@ -150,8 +150,13 @@ class Rollout(Change):
             for file in self.files[host]
             if file.destination
         )
-        record = json.dumps(self.record(host)) + "\n"
-        return [File("installed", installed), File("release.json", record)]
+        record = dict(self.record(host))
+        settings = record.pop("settings")
+        return [
+            File("installed", installed),
+            File("settings", f"{settings}\n", mode="600"),
+            File("release.json", json.dumps(record) + "\n"),
+        ]
 
 
 def new_id(revision: str, is_dirty: bool) -> str:
@@ -165,9 +170,9 @@ def migrating_host(target: Target) -> Host:
 
 
 def digest(files: Sequence[File]) -> str:
-    """Of what was rendered. Secrets are in it, so it is cut too short to be a key to them."""
+    """Of what was rendered, secrets included: nobody may read it, or passwords could be guessed."""
     text = "\0".join(f"{file.name}\0{file.content}" for file in files)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def archive(files: Sequence[File]) -> bytes:

@@ -27,6 +27,7 @@ from databoard.fleet.machine import (
     Output,
     Sink,
     first_line,
+    readable,
     rsync_command,
     rsync_path,
 )
@@ -71,7 +72,7 @@ class SshMachine:
             code = channel.recv_exit_status()
         if code == -1:
             raise ConnectionLost(self.host)
-        return Output(code, b"".join(chunks).decode(errors="replace"))
+        return Output(code, readable(b"".join(chunks)))
 
     def hold(self, script: str) -> HeldChannel:
         bash = f"exec {words('bash', '--norc', '-euc', script)}"
@@ -109,7 +110,7 @@ class SshMachine:
                 carrier.join()
         if not self.transport.is_active():
             raise ConnectionLost(self.host)
-        return Output(done.returncode, done.stdout.decode(errors="replace"))
+        return Output(done.returncode, readable(done.stdout))
 
     def close(self) -> None:
         self.connection.close()

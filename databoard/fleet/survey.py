@@ -53,7 +53,9 @@ fact current "$(basename "$(readlink current || true)")"
 if [ -e lock ] && ! flock -n lock true; then fact locked yes; fi
 [ ! -e lock.owner ] || fact owner "$(cat lock.owner)"
 for folder in releases/*/; do
-    [ ! -e "$folder/release.json" ] || fact release "$(cat "$folder/release.json")"
+    [ -e "$folder/release.json" ] || continue
+    fact release "$(cat "$folder/release.json")"
+    fact settings "$(cat "$folder/etc/settings")"
 done
 for stamp in venvs/*/databoard.stamp; do
     [ ! -e "$stamp" ] || fact venv "$(basename "${stamp%/*}")"
@@ -88,7 +90,7 @@ class Facts:
     before: str | None = None  # left by a rollout that was cut off
     is_locked: bool = False
     owner: Owner | None = None
-    releases: tuple[Mapping[str, Any], ...] = ()  # their release.json, oldest first
+    releases: tuple[Mapping[str, Any], ...] = ()  # release.json and settings, oldest first
     environments: tuple[str, ...] = ()
     backup_age: int | None = None
     audit: tuple[Mapping[str, Any], ...] = ()  # its last lines
@@ -160,7 +162,11 @@ def read(text: str) -> Facts:
         is_locked="locked" in found,
         owner=Owner.told(first("owner")),
         releases=tuple(
-            release for line in found.get("release", ()) if (release := as_object(line)).get("id")
+            {**as_object(line), "settings": settings}
+            for line, settings in zip(
+                found.get("release", ()), found.get("settings", ()), strict=False
+            )
+            if as_object(line).get("id")
         ),
         environments=tuple(found.get("venv", ())),
         backup_age=as_int(age[0]) if age else None,

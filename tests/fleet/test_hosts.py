@@ -287,6 +287,8 @@ def test_what_is_secret_is_read_by_one_user(site: Site) -> None:
         ("databoard", "web"),
         ("databoard-worker", "worker"),
     ]
+    assert host.run(f"stat -c '%a %U' {HOME}/current/etc/settings").stdout == "600 root\n"
+    assert "settings" not in host.run(f"cat {HOME}/current/release.json").stdout
     found = host.run(
         f"grep -rlsF '{password}' {HOME} /var/log /etc --exclude-dir=venvs; true"
     ).stdout
