@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,14 +30,3 @@ def site(shared_site: Site) -> Iterator[Site]:
     shared_site.check_healthy()
     yield shared_site
     shared_site.mend()
-
-
-@pytest.fixture
-def inventories(tmp_path: Path) -> Callable[[str], Path]:
-    """inventories(text) writes a folder with the inventory `lab`."""
-
-    def write(text: str) -> Path:
-        (tmp_path / "lab.yml").write_text(text)
-        return tmp_path
-
-    return write

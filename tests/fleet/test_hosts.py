@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,6 +17,9 @@ from databoard.fleet.machine import Machine
 from databoard.fleet.publish import Way
 from databoard.fleet.ssh import SshMachine
 from tests.fleet.site import HOME, Listener, Site, get
+
+if TYPE_CHECKING:
+    from tests.lab.hosts import Lab
 
 pytestmark = pytest.mark.slow
 HOSTILE = [
@@ -177,6 +182,20 @@ def test_who_is_not_let_in_is_told_the_key(site: Site, tmp_path: Path) -> None:
     missing = only(site, "lab1")
     assert isinstance(missing, Unreachable)
     assert missing.message == "The key of lab1, /none, cannot be read."
+
+
+def test_one_of_ten_is_dead_and_the_others_are_not_held_up(
+    make_lab: Callable[..., Lab], tmp_path: Path
+) -> None:
+    many = Site(make_lab(10), tmp_path)
+    many.hosts[4].link(False)
+    found = status.status(many.target)
+    assert [each.problems for each in found if each.host.name != "lab5"] == [
+        ["Nothing was rolled out to it yet."]
+    ] * 9
+    assert "does not answer within 2 s." in found[4].problems[0]
+    with opened(many.target) as machines:  # each was let in, and none is waited for
+        assert sum(isinstance(machine, SshMachine) for machine in machines.values()) == 9
 
 
 def test_restart_reload_and_maintenance(site: Site) -> None:
