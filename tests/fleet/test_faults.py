@@ -73,6 +73,19 @@ def test_the_command_is_killed(site: Site, step: str) -> None:
     site.check_healthy()
 
 
+@pytest.mark.parametrize("step", ["upload", "reload"])
+def test_ctrl_c_undoes_what_was_done(site: Site, step: str) -> None:
+    old = site.publish(site.newer()).release
+    site.write_inventory(**{f"before_{step}": "kill -INT $DATABOARD_PID; sleep 60"})
+    with site.load() as load:
+        done = site.inv("publish-software", "--dirty")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"The step {step} failed:\n  lab1: interrupted")
+    assert load.failed == []
+    site.write_inventory()
+    assert site.check_healthy() == old
+
+
 @pytest.mark.parametrize("step", ["prepare", "switch", "health"])
 def test_a_killed_rollout_is_taken_over_by_the_next(site: Site, step: str) -> None:
     site.publish(site.newer())
