@@ -33,8 +33,8 @@ COMMANDS = Collection.from_module(tasks).tasks
 ADMIN = "add-workflow-element-type add-workflow add-score-type add-problem add-event create-user "
 ADMIN += "approve-user sign-up-team submit submit-starting-kit train-test set-state "
 ADMIN += "print-submissions leaderboard"
-FLEET = "publish-software rollback releases status check restart reload logs maintenance unlock "
-FLEET += "set-up-host run-on inventory lab-up lab-down"
+FLEET = "publish-software publish-problem rollback releases status check restart reload logs "
+FLEET += "maintenance unlock set-up-host run-on inventory lab-up lab-down"
 OPS = "backend-train-test-loop db-upgrade db-migrate db-current db-dump db-restore "
 OPS += "test-setup demo serve test"
 TABLE = [*ADMIN.split(" "), *FLEET.split(" "), *OPS.split(" ")]
@@ -472,6 +472,7 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
         }
         for name, typed, hosts in (
             ("publish-software", ("--revision=HEAD",), True),
+            ("publish-problem", ("small",), True),
             ("rollback", (), True),
             ("releases", (), True),
             ("status", (), True),
@@ -493,6 +494,10 @@ MISTAKES["publish-software"] |= {
     "Use a whole number from 0 to 2147483647.",
     ("--target=production", "--revision=--help"): "There is no revision '--help' in "
     f"{config.ROOT}.\nSee: git log --oneline",
+}
+MISTAKES["publish-problem"] |= {
+    ("--target=production",): missing("publish-problem", "problem"),
+    ("../small", "--target=production"): f"'../small' cannot be the name of a problem.\n{LETTERS}",
 }
 MISTAKES["maintenance"] |= {
     ("of", "--target=production"): "'of' is no state of maintenance.\nSay on or off.",

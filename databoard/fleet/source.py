@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-import tarfile
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -116,20 +115,17 @@ def _exported(checkout: Path, tree: str) -> Path:
 
 def _extract(checkout: Path, tree: str, folder: Path) -> None:
     git = ["git", "-C", str(checkout), "archive", "--format=tar", tree]
-    with (
-        subprocess.Popen(git, stdout=subprocess.PIPE) as process,
-        tarfile.open(fileobj=process.stdout, mode="r|") as archive,
-    ):
-        for member in archive:
-            archive.extract(member, folder, filter="tar")
-            if member.isreg():
-                path = folder / member.name
-                digest = hashlib.sha256(path.read_bytes()).digest()
-                time = OLDEST_TIME + int.from_bytes(digest[:4], "big") % SPAN
-                path.chmod(0o755 if member.mode & 0o100 else 0o644)
-                os.utime(path, (time, time))
-    if process.returncode:
+    with subprocess.Popen(git, stdout=subprocess.PIPE) as archive:
+        tar = ["tar", "-x", "--no-same-owner", "-C", str(folder)]
+        extracted = subprocess.run(tar, stdin=archive.stdout, check=False)
+    if archive.returncode or extracted.returncode:
         raise DataboardError(f"git archive of {tree} failed in {checkout}.", "See: git fsck")
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            digest = hashlib.sha256(path.read_bytes()).digest()
+            time = OLDEST_TIME + int.from_bytes(digest[:4], "big") % SPAN
+            path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
+            os.utime(path, (time, time))
 
 
 def _tree_of_files(checkout: Path) -> str:

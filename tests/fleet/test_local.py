@@ -67,6 +67,11 @@ def test_the_whole_way_on_this_machine(place: dict[str, str]) -> None:
     for command in (["restart"], ["maintenance", "on"], ["logs"], ["releases"], ["check"]):
         assert inv(place, *command).returncode == 0
     assert inv(place, "publish-software", "--dirty").returncode == 0
+    assert os.readlink(home / "current") == f"releases/{first}"  # the same again is no change
+    file = Path(place["DATABOARD_INVENTORIES"], "local.yml")
+    file.write_text(file.read_text() + "variables: {EXTRA: 1}\n")
+    assert inv(place, "publish-software", "--dirty").returncode == 0
+    assert "\nEXTRA=1\n" in (home / "current/etc/worker.env").read_text()
     assert inv(place, "rollback").returncode == 0
     assert os.readlink(home / "current") == f"releases/{first}"
 

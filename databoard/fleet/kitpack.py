@@ -1,0 +1,154 @@
+"""A kit made ready to be sent: its data made, its files checked and copied, its bundle zipped.
+
+PACK/kit/     the kit, with starting_kit.zip and the rendered notebook
+PACK/data/    data that lies apart from it, in ramp-data/; may be missing
+PACK/digest   of what scores depend on: the data, problem.py and external_imports/
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from databoard import kits
+from databoard.config import Settings
+from databoard.errors import DataboardError
+from databoard.fleet.kitdata import make_data
+from databoard.fleet.kittree import (
+    BUNDLE,
+    CHUNK,
+    DIGEST,
+    DIGEST_IN_KIT,
+    Copy,
+    Where,
+    digest_of,
+    finish,
+    is_left_out_of_kit,
+    is_private_in_kit,
+    is_public,
+)
+from databoard.fleet.source import cache_folder
+
+EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a zip can tell
+NOT_RENDERED = "no notebook rendered: nbconvert is not installed"
+
+
+@dataclass(frozen=True)
+class Pack:
+    """A kit as it is sent."""
+
+    name: str
+    folder: Path
+    digest: str
+    size: int  # bytes
+    notes: tuple[str, ...] = ()  # what a person ought to know
+
+
+@contextmanager
+def packed(name: str, kit: Path, settings: Settings) -> Iterator[Pack]:
+    """The kit, checked and copied to a folder that is there meanwhile.
+
+    Raises KitError; DataboardError when it is packed by somebody else just now.
+    """
+    with workplace(name) as folder:
+        made = make_data(kit, settings.data_path)
+        kits.inspect_kit(kit, settings.data_path)
+        place = kits.data_path_of(kit, settings.data_path)
+        result = pack(name, kit, place if place != kit else None, folder)
+        notes = [f"made its data with {way}" for way in made]
+        yield Pack(name, folder, result.digest, result.size, (*notes, *result.notes))
+
+
+def pack(name: str, kit: Path, data: Path | None, folder: Path) -> Pack:
+    """Copy a kit, and the data that lies apart from it, to an empty folder. Raises KitError."""
+    root, copy = kit.resolve(), folder / "kit"
+    of_kit = Copy(name, root, copy, is_private_in_kit, is_left_out_of_kit)
+    of_kit.folder(root)
+    of_data: dict[str, str] = {}
+    if data:
+        root = data.resolve()
+        Copy(name, root, folder / "data", lambda where: True, digests=of_data).folder(root)
+    digest = digest_of(of_kit.digests, of_data)
+    make_bundle(copy, copy / BUNDLE, name)
+    notebook = copy / f"{name}_starting_kit.ipynb"
+    note = render_notebook(notebook) if notebook.is_file() else ""
+    # Folders in data/ are not seen by a worker that looks whether a kit has changed; the digest
+    # beside problem.py is.
+    digests = folder / DIGEST, copy / DIGEST_IN_KIT
+    for path in digests:
+        path.write_text(f"{digest}\n")
+    for path in (*digests, copy / BUNDLE, notebook.with_suffix(".html")):
+        if path.is_file():
+            with open(path, "rb") as file:
+                finish(path, hashlib.file_digest(file, "sha256").digest())
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return Pack(name, folder, digest, size, (note,) if note else ())
+
+
+def make_bundle(kit: Path, path: Path, name: str) -> None:
+    """Zip what teams download of a copied kit; of equal files the same bytes."""
+    files = [Where(file.relative_to(kit)) for file in kit.rglob("*") if file.is_file()]
+    with zipfile.ZipFile(path, "w") as bundle:
+        for where in sorted(filter(is_public, files), key=lambda where: str(where).encode()):
+            member = zipfile.ZipInfo(f"{name}/{where}", EARLIEST)
+            member.compress_type, member.create_system = zipfile.ZIP_DEFLATED, 3  # Unix
+            member.external_attr = (kit / where).stat().st_mode << 16
+            with (
+                open(kit / where, "rb") as file,
+                bundle.open(member, "w", force_zip64=True) as inside,
+            ):
+                shutil.copyfileobj(file, inside, CHUNK)
+
+
+def render_notebook(notebook: Path) -> str:
+    """Write NOTEBOOK.html beside it; nothing in it is run. Returns why not, if it cannot be."""
+    if importlib.util.find_spec("nbconvert") is None:
+        return NOT_RENDERED
+    done = subprocess.run(
+        # -P: a kit's files do not stand in for modules
+        [sys.executable, "-P", "-m", "nbconvert", "--to=html", str(notebook)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if not done.returncode:
+        return ""
+    lines = [line.strip() for line in done.stdout.splitlines() if line.strip()] or ["it failed"]
+    errors = [line for line in lines if re.match(r"[\w.]+: ", line)]
+    return f"no notebook rendered: {(errors or lines)[-1]}"
+
+
+@contextmanager
+def workplace(name: str) -> Iterator[Path]:
+    """An empty folder that nobody else may read; it is removed in the end."""
+    base = cache_folder() / "problems"
+    base.mkdir(parents=True, exist_ok=True)
+    base.chmod(0o700)
+    with open(base / f".{name}.lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataboardError(
+                f"The kit {name} is being published from this machine already.", "Wait for it."
+            ) from None
+        folder = base / name
+        shutil.rmtree(folder, ignore_errors=True)  # left by one that was killed
+        folder.mkdir()
+        folder.chmod(0o700)  # and so is its copy on a host until it is whole
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
