@@ -122,9 +122,18 @@ def test_a_lock_ends_with_its_connection(target: Target, machine: SshMachine) ->
     assert sorted(path.name for path in tmp.iterdir()) == ["busy", "lock", "log"]
 
 
+KILL_SSHD = """
+pid=$PPID
+while [ "$(cat /proc/$pid/comm)" != sshd ]; do
+    pid=$(awk '/^PPid/ { print $2 }' /proc/$pid/status)
+done
+kill -9 "$pid"; sleep 60
+"""
+
+
 def test_a_lost_connection_is_told(machine: SshMachine) -> None:
     with pytest.raises(ConnectionLost, match=r"The connection to here \(127.0.0.1\) was lost"):
-        machine.run("pid=$PPID; while kill $pid 2>/dev/null; do sleep 0.1; done; sleep 60")
+        machine.run(KILL_SSHD)
     with pytest.raises(ConnectionLost):
         machine.run("true")
     with pytest.raises(ConnectionLost):
