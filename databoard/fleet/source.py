@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,14 +102,23 @@ def _exported(checkout: Path, tree: str) -> Path:
         try:
             _extract(checkout, tree, partial)
             partial.chmod(0o755)
-            with suppress(FileExistsError):  # somebody else was faster
-                partial.rename(folder)
+            put_in_place(partial, folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     os.utime(folder)
-    for old in sorted(folder.parent.iterdir(), key=os.path.getmtime)[:-KEPT_TREES]:
+    trees = [path for path in folder.parent.iterdir() if not path.name.startswith(".")]
+    for old in sorted(trees, key=os.path.getmtime)[:-KEPT_TREES]:
         shutil.rmtree(old, ignore_errors=True)
     return folder
+
+
+def put_in_place(partial: Path, folder: Path) -> None:
+    """Rename a folder that is complete, unless somebody else was faster."""
+    try:
+        partial.rename(folder)
+    except OSError:
+        if not folder.exists():
+            raise
 
 
 def _extract(checkout: Path, tree: str, folder: Path) -> None:

@@ -8,12 +8,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from databoard.errors import DataboardError
-from databoard.fleet.source import cache_folder
+from databoard.fleet.source import cache_folder, put_in_place
 
 OLDEST_GLIBC = 17  # of the manylinux tags that there are
 
@@ -73,8 +72,7 @@ def download(lock: Path, platform: Platform) -> Path:
             )
         shutil.copyfile(lock, Path(partial, lock.name))
         os.chmod(partial, 0o755)  # noqa: S103 - nothing in it is secret
-        with suppress(FileExistsError):
-            os.rename(partial, folder)
+        put_in_place(Path(partial), folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder

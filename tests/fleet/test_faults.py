@@ -276,6 +276,7 @@ def test_the_health_never_comes(site: Site) -> None:
 
 def test_two_at_once(site: Site) -> None:
     """One wins, the other is told who."""
+    site.publish(site.newer())  # so that there is work for longer than one waits for a lock
     both = [
         subprocess.Popen(
             site.command("publish-software", "--dirty"),
