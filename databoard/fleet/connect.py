@@ -9,9 +9,8 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from databoard.errors import DataboardError
 from databoard.fleet.inventory import Host, Target
@@ -66,7 +65,7 @@ def _open(target: Target, host: Host, accept_new: bool) -> Machine | Unreachable
 
 
 def _connect(target: Target, host: Host, accept_new: bool) -> Machine:
-    from fabric import Connection
+    from fabric import Config, Connection
     from paramiko import AuthenticationException, BadHostKeyException, SSHException
 
     from databoard.fleet.ssh import SshMachine
@@ -77,7 +76,7 @@ def _connect(target: Target, host: Host, accept_new: bool) -> Machine:
         host.address,
         user=host.user,
         port=host.port,
-        config=_fabric_config(),
+        config=Config(lazy=True),  # reads no files; its own, as the connection writes into it
         connect_timeout=target.connect_timeout,
         connect_kwargs={
             "banner_timeout": target.connect_timeout,
@@ -115,14 +114,6 @@ def _connect(target: Target, host: Host, accept_new: bool) -> Machine:
             f"{where} cannot be reached: {reason}.", "Check its address, and that sshd runs there."
         ) from None
     return SshMachine(host, connection, target.silence)
-
-
-@cache
-def _fabric_config() -> Any:
-    """One for all connections, as it reads files."""
-    from fabric import Config
-
-    return Config(lazy=True)
 
 
 def _readable_key(host: Host) -> str:

@@ -69,7 +69,7 @@ class Rollout(Change):
     def upload(self, host: Host) -> Action | None:
         options = ("--delete", *(f"--exclude={name}" for name in KEPT_FROM_RSYNC))
         folder = f"{host.home}/releases/{self.id}"
-        if self.is_there(host):
+        if self.is_made(host):
             return Push(self.source.folder, folder, options)
         script = shell.assign({"id": self.id, "from": self.facts[host].current}) + UPLOAD
         return Push(self.source.folder, f"{folder}.partial", options, script)
@@ -84,7 +84,7 @@ class Rollout(Change):
         return Push(self.wheels[key], f"{host.home}/wheels/{key}", before="mkdir -p wheels")
 
     def prepare(self, host: Host) -> Action | None:
-        if self.is_there(host):
+        if self.is_made(host):
             return None
         values = {
             "id": self.id,
@@ -139,6 +139,10 @@ class Rollout(Change):
             "by": self.by,
             "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         }
+
+    def is_made(self, host: Host) -> bool:
+        """Whether the release is there already, whole."""
+        return bool(self.facts[host].release(self.id))
 
     def is_unchanged(self, host: Host) -> bool:
         return super().is_unchanged(host) and not self.pending
