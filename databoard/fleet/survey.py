@@ -36,7 +36,7 @@ folder=$home; while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done
 fact disk "$(df -Pk "$folder" | awk 'NR == 2 { print $4, $2 }')"
 fact inodes "$(df -Pi "$folder" | awk 'NR == 2 { print $4 }')"
 for path; do [ ! -f "$path" ] || fact file "$path $(base64 -w0 <"$path")"; done
-if [ "$is_web" = 1 ] && command -v apache2ctl >/dev/null; then
+if [ "$is_apache" = 1 ] && command -v apache2ctl >/dev/null; then
     [ "$wants_test" = 0 ] || said=$(apache2ctl configtest 2>&1) ||
         fact invalid "$(echo "$said" | tr '\\n' ' ')"
     if pidof apache2 >/dev/null; then fact apache active; else fact apache inactive; fi
@@ -123,6 +123,7 @@ def survey(
         "programs": " ".join(PROGRAMS + WEB_PROGRAMS * is_served_by_apache),
         "users": f"{WEB_USER} {WORKER_USER}" if target.connection == "ssh" else "",
         "is_web": int("web" in host.roles),
+        "is_apache": int(is_served_by_apache),
         "is_worker": int("worker" in host.roles and target.connection == "ssh"),
         "name": target.web.name,
         "port": target.web.port,
