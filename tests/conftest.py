@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sqlite3
 import uuid
 from collections import Counter
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     from databoard.config import Settings
 
 DIALECTS = ("sqlite", pytest.param("postgresql", marks=pytest.mark.slow))
+
+
+def pytest_configure() -> None:
+    """A job in the background of a shell ignores Ctrl-C, and so would all that is tested."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
