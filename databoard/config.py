@@ -70,3 +70,8 @@ def release() -> str:
     """The id of the release that this code was rolled out as; `development` in a checkout."""
     path = ROOT / "release.json"
     return str(json.loads(path.read_text())["id"]) if path.exists() else "development"
+
+
+def shown_path(path: Path) -> str:
+    """As people know it: from the checkout if it is in there."""
+    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)

@@ -3,10 +3,12 @@
 import math
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from databoard.errors import InvalidValue
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", re.ASCII)
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 MAX_NAME = 80
 MAX_TITLE = 200
 MAX_COUNT = 2**31 - 1  # what an integer column holds
@@ -96,3 +98,13 @@ def with_article(noun: str) -> str:
 def printable(text: str) -> str:
     """Quote `text` for a terminal: control characters are escaped."""
     return repr(text)
+
+
+def suggest(name: str, known: Sequence[str], title: str) -> str:
+    """A hint: the nearest name if one is near, and what there is."""
+    from difflib import get_close_matches
+
+    begun = [one for one in known if name and one.startswith(name)]
+    nearest = begun or get_close_matches(name, known, n=1)
+    listed = f"{title}: {', '.join(known) or 'none'}."
+    return f"Did you mean {nearest[0]!r}? {listed}" if nearest else listed

@@ -67,7 +67,7 @@ def print_target(target: Target, is_path_typed: bool) -> None:
 
 def settings_of(target: Target) -> list[tuple[str, str]]:
     """What is the same for all hosts, for a person."""
-    from databoard.fleet.inventory import shown_path
+    from databoard.config import shown_path
 
     web, database = target.web, target.database
     stored = "SQLite, in the deployment"

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = [
-    {"errors", "names", "files", "config"},
+    {"errors", "names", "files", "config", "yamlfile"},
     {"model", "migration", "database", "dump", "lookup", "kits"},
     {"catalogue", "events", "people", "submissions", "ranking", "leaderboard"},
     {"fleet", "training"},

@@ -12,12 +12,12 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from databoard.config import ROOT
+from databoard.config import ROOT, shown_path
 from databoard.errors import InvalidValue, NotFound
-from databoard.names import check_name, printable
+from databoard.names import CONTROL, check_name, printable, suggest
 
 if TYPE_CHECKING:
-    from databoard.fleet.yamlfile import Entry
+    from databoard.yamlfile import Entry
 
 ROLES = ("web", "database", "worker")
 STEPS = (
@@ -28,7 +28,6 @@ FOLDER = Path(os.environ.get("DATABOARD_INVENTORIES") or ROOT / "inventories")
 PLAIN_PATH = "an absolute path without '..', ':' and control characters"
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 HOSTNAME = re.compile(rf"(?=.{{1,253}}\Z)({_LABEL}\.)*(?![0-9]+\Z){_LABEL}", re.ASCII)
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 MAX_SECRET = 64 * 1024  # bytes; more is not what was meant
 
 
@@ -195,7 +194,7 @@ def load(name: str, environment: Mapping[str, str] | None = None, folder: Path =
 
     Raises NotFound, and InvalidValue with the line that is wrong. Reads no secret.
     """
-    from databoard.fleet import yamlfile  # with PyYAML, which completion does without
+    from databoard.fleet import inventoryfile  # with PyYAML, which completion does without
 
     file = folder / f"{check_name('inventory', name)}.yml"
     if not file.is_file():
@@ -203,7 +202,7 @@ def load(name: str, environment: Mapping[str, str] | None = None, folder: Path =
             f"There is no inventory {printable(name)} in {shown_path(folder)}.",
             suggest(name, names(folder), "Inventories"),
         )
-    top, found = yamlfile.read(file)
+    top, found = inventoryfile.read(file)
     env = os.environ if environment is None else environment
     return _assembled(name, file, top, found, env.get("DATABOARD_PATH"))
 
@@ -223,21 +222,6 @@ def chosen(target: str | None, environment: Mapping[str, str] | None = None) -> 
             "Add --target=local, =production or =test, or set DATABOARD_TARGET.",
         )
     return name
-
-
-def suggest(name: str, known: Sequence[str], title: str) -> str:
-    """A hint: the nearest name if one is near, and what there is."""
-    from difflib import get_close_matches
-
-    begun = [one for one in known if name and one.startswith(name)]
-    nearest = begun or get_close_matches(name, known, n=1)
-    listed = f"{title}: {', '.join(known) or 'none'}."
-    return f"Did you mean {nearest[0]!r}? {listed}" if nearest else listed
-
-
-def shown_path(path: Path) -> str:
-    """As people know it: from the checkout if it is in there."""
-    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
 
 
 def is_address(value: str) -> bool:
