@@ -1,12 +1,16 @@
-"""A site on three real hosts, and what harms it."""
+"""A site on three real hosts, and inventories of a test."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from databoard.fleet import inventory
+from databoard.fleet.inventory import Target
+from tests.fleet.inventories import Load
 from tests.fleet.site import Site
 
 if TYPE_CHECKING:
@@ -30,3 +34,15 @@ def site(shared_site: Site) -> Iterator[Site]:
     shared_site.check_healthy()
     yield shared_site
     shared_site.mend()
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    """load(text, **environment) of an inventory `board`."""
+
+    def load_text(text: str | bytes, **environment: str) -> Target:
+        data = text if isinstance(text, bytes) else text.encode()
+        (tmp_path / "board.yml").write_bytes(data)
+        return inventory.load("board", environment, tmp_path)
+
+    return load_text
