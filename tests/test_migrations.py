@@ -26,6 +26,7 @@ from tasks.database import db_current
 
 HEAD = database.head_revision()
 OURS = database.MIGRATIONS
+OLDEST = migration.read(migration.files(OURS)[HEAD]).oldest_code  # that works with HEAD
 PUT_RIGHT = "The database is as it was. Mend the migration, then: inv db-upgrade"
 Add = Callable[..., Path]
 
@@ -93,7 +94,7 @@ def everything(engine: Engine) -> object:
 
 
 def test_a_new_database_says_which_code_it_needs(engine: Engine) -> None:
-    assert compatibility(engine) == [(HEAD, HEAD)]
+    assert compatibility(engine) == [(HEAD, OLDEST)]
 
 
 def test_a_database_of_older_code_is_upgraded(engine: Engine, migrated_url: str, add: Add) -> None:
@@ -183,7 +184,7 @@ def test_a_database_from_before_the_record(
     with engine.begin() as connection:
         connection.execute(text(f"UPDATE alembic_version SET version_num = '{HEAD}'"))
     database.upgrade(migrated_url)
-    assert compatibility(engine) == [(HEAD, HEAD)]
+    assert compatibility(engine) == [(HEAD, OLDEST)]
 
 
 def test_a_promise_is_for_one_revision(

@@ -2,11 +2,11 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, String, UniqueConstraint
+from sqlalchemy import CheckConstraint, Double, ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from databoard.model.base import Base, Named, db_now
-from databoard.model.people import Team
+from databoard.model.people import Team, User
 from databoard.model.problem import Problem, ScoreType
 from databoard.names import MAX_TITLE
 
@@ -17,7 +17,9 @@ class Event(Named):
     """A problem opened to teams.
 
     `folds_digest` is the fingerprint of the cross-validation: scores of one event are only
-    comparable when it stays the same.
+    comparable when it stays the same. `requirements` are those of the environment in which its
+    kit runs; None: Databoard's own. The `*_combined` and `*_foldwise_best` are official scores: of
+    the blended ensemble, and of the best submission on each fold, bagged over the folds.
     """
 
     __tablename__ = "event"
@@ -26,6 +28,8 @@ class Event(Named):
         CheckConstraint(f"score_kind IN {SCORE_KINDS}", name="score_kind"),
         CheckConstraint("n_folds > 0", name="n_folds"),
         CheckConstraint("time_limit > 0 AND memory_limit > 0", name="limits"),
+        CheckConstraint("max_members > 0", name="max_members"),
+        CheckConstraint("min_seconds >= 0", name="min_seconds"),
     )
 
     problem_id: Mapped[int] = mapped_column(
@@ -40,9 +44,38 @@ class Event(Named):
     memory_limit: Mapped[int] = mapped_column(default=4096)  # MB, each fold
     created_at: Mapped[datetime] = mapped_column(default=db_now())
 
+    requirements: Mapped[str | None] = mapped_column(Text)
+    max_members: Mapped[int] = mapped_column(default=1)  # of a team
+    is_sign_up_controlled: Mapped[bool] = mapped_column(default=True)  # an admin approves it
+    is_competitive: Mapped[bool] = mapped_column(default=False)
+    min_seconds: Mapped[int] = mapped_column(default=900)  # between two submissions of a team
+    opening_at: Mapped[datetime | None]
+    public_opening_at: Mapped[datetime | None]  # from then on all see all code
+    closing_at: Mapped[datetime | None]
+    mails_submitted: Mapped[bool] = mapped_column(default=True)  # to admins
+    mails_trained: Mapped[bool] = mapped_column(default=True)  # to the team
+    valid_combined: Mapped[float | None] = mapped_column(Double)
+    test_combined: Mapped[float | None] = mapped_column(Double)
+    valid_foldwise_best: Mapped[float | None] = mapped_column(Double)
+    test_foldwise_best: Mapped[float | None] = mapped_column(Double)
+
     problem: Mapped[Problem] = relationship()
+    admins: Mapped[list[User]] = relationship(secondary="event_admin")
     score_types: Mapped[list["EventScoreType"]] = relationship(
         order_by="EventScoreType.position", cascade="all, delete-orphan"
+    )
+
+
+class EventAdmin(Base):
+    """A user who may do to an event what admins do."""
+
+    __tablename__ = "event_admin"
+
+    event_id: Mapped[int] = mapped_column(
+        ForeignKey("event.id", ondelete="CASCADE"), primary_key=True
+    )
+    user_id: Mapped[int] = mapped_column(
+        ForeignKey("user_account.id", ondelete="CASCADE"), primary_key=True, index=True
     )
 
 

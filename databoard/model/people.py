@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, String
+from sqlalchemy import CheckConstraint, ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from databoard.model.base import Base, Named, db_now
@@ -25,6 +25,7 @@ class User(Named):
     lastname: Mapped[str] = mapped_column(String(100), default="")
     password_hash: Mapped[str | None] = mapped_column(String(200))
     access_level: Mapped[str] = mapped_column(String(20), default="asked")
+    hidden_notes: Mapped[str] = mapped_column(Text, default="")  # for admins alone
     created_at: Mapped[datetime] = mapped_column(default=db_now())
 
 
@@ -50,3 +51,19 @@ class TeamMember(Base):
     user_id: Mapped[int] = mapped_column(
         ForeignKey("user_account.id", ondelete="CASCADE"), primary_key=True, index=True
     )
+
+
+class SentMail(Base):
+    """A mail that has gone out: what was begun twice is not sent twice.
+
+    `occasion` tells apart mails of one kind, such as those of two batches.
+    """
+
+    __tablename__ = "sent_mail"
+    __table_args__ = (UniqueConstraint("user_id", "kind", "occasion"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user_account.id", ondelete="CASCADE"))
+    kind: Mapped[str] = mapped_column(String(20))
+    occasion: Mapped[str] = mapped_column(String(64))
+    sent_at: Mapped[datetime] = mapped_column(default=db_now())

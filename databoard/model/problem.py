@@ -2,13 +2,14 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, Double, ForeignKey, String, UniqueConstraint
+from sqlalchemy import CheckConstraint, Double, ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from databoard.model.base import Base, Named, db_now
 from databoard.names import MAX_TITLE
 
 KINDS = ("code", "data", "text")
+KEYWORD_KINDS = ("data_domain", "data_science_theme")
 
 
 class WorkflowElementType(Named):
@@ -83,3 +84,30 @@ class Problem(Named):
     created_at: Mapped[datetime] = mapped_column(default=db_now())
 
     workflow: Mapped[Workflow] = relationship()
+    keywords: Mapped[list["Keyword"]] = relationship(secondary="problem_keyword")
+
+
+class Keyword(Named):
+    """A data domain or a data science theme that problems are found by."""
+
+    __tablename__ = "keyword"
+    __table_args__ = (
+        CheckConstraint("length(name) > 0", name="name"),
+        CheckConstraint(f"kind IN {KEYWORD_KINDS}", name="kind"),
+    )
+
+    kind: Mapped[str] = mapped_column(String(20))
+    description: Mapped[str] = mapped_column(Text, default="")
+
+
+class ProblemKeyword(Base):
+    """A keyword of a problem."""
+
+    __tablename__ = "problem_keyword"
+
+    problem_id: Mapped[int] = mapped_column(
+        ForeignKey("problem.id", ondelete="CASCADE"), primary_key=True
+    )
+    keyword_id: Mapped[int] = mapped_column(
+        ForeignKey("keyword.id", ondelete="CASCADE"), primary_key=True, index=True
+    )

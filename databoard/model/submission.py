@@ -54,6 +54,7 @@ class Submission(Base):
     team_id: Mapped[int] = mapped_column(ForeignKey("team.id", ondelete="RESTRICT"), index=True)
     name: Mapped[str] = mapped_column(String(MAX_NAME))
     files_digest: Mapped[str] = mapped_column(String(64))
+    is_in_ensemble: Mapped[bool] = mapped_column(default=True)  # an admin may exclude it
     submitted_at: Mapped[datetime] = mapped_column(default=db_now())
 
     state: Mapped[str] = mapped_column(String(20), default="new")
@@ -146,6 +147,7 @@ class FoldRun(Base):
     valid_time: Mapped[float] = mapped_column(Double)
     test_time: Mapped[float] = mapped_column(Double)
     max_memory: Mapped[float] = mapped_column(Double)
+    contributivity: Mapped[float | None] = mapped_column(Double)  # its share of the fold's blend
 
 
 class FoldScore(Base):
@@ -170,6 +172,24 @@ class FoldScore(Base):
     test: Mapped[float | None] = mapped_column(Double)
     valid_bag: Mapped[float | None] = mapped_column(Double)
     test_bag: Mapped[float | None] = mapped_column(Double)
+
+
+class SubmissionCredit(Base):
+    """The share of a submission, from 0 to 1, that is owed to another one (`source_id`)."""
+
+    __tablename__ = "submission_credit"
+    __table_args__ = (
+        CheckConstraint("share > 0 AND share <= 1", name="share"),
+        CheckConstraint("source_id <> submission_id", name="source"),
+    )
+
+    submission_id: Mapped[int] = mapped_column(
+        ForeignKey("submission.id", ondelete="CASCADE"), primary_key=True
+    )
+    source_id: Mapped[int] = mapped_column(
+        ForeignKey("submission.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    share: Mapped[float] = mapped_column(Double)
 
 
 class SubmissionTransition(Base):
