@@ -1,5 +1,8 @@
 """Problems and events: kits that are registered, and opened to teams."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
@@ -7,7 +10,7 @@ from databoard import kits
 from databoard.catalogue import add_score_type, add_workflow, add_workflow_element_type
 from databoard.config import Settings
 from databoard.database import session_scope
-from databoard.errors import AlreadyThere, DataboardError
+from databoard.errors import DataboardError
 from databoard.kits import KitSummary
 from databoard.lookup import check_free, find
 from databoard.model.event import Event, EventScoreType
@@ -33,20 +36,24 @@ def add_problem(engine: Engine, settings: Settings, name: str, force: bool = Fal
         with session_scope(engine) as session:
             check_free(session, Problem, name, REREAD)
     summary = kits.inspect_kit(kit, settings.data_path)
-    check_title("problem", summary.title)
     with session_scope(engine) as session:
-        workflow = _workflow_of(session, name, summary)
-        problem = session.scalar(select(Problem).where(Problem.name == name))
-        if problem is None:
-            problem = Problem(name=name, title=summary.title.strip(), workflow=workflow)
-            session.add(problem)
-        elif force:
-            problem.title, problem.workflow = summary.title.strip(), workflow
-        else:
-            raise AlreadyThere(f"There is already a problem {name}.", REREAD)
+        if not force:
+            check_free(session, Problem, name, REREAD)
+        problem = put_problem(session, name, summary)
         session.flush()
         kits.place_kit(kit, settings.kits_path)
         return problem
+
+
+def put_problem(session: Session, name: str, summary: KitSummary) -> Problem:
+    """Register a problem as its kit is now, or bring it up to that. Raises DataboardError."""
+    title, workflow = check_title("problem", summary.title), _workflow_of(session, name, summary)
+    problem = session.scalar(select(Problem).where(Problem.name == name))
+    if problem is None:
+        problem = Problem(name=name)
+        session.add(problem)
+    problem.title, problem.workflow = title, workflow
+    return problem
 
 
 def add_event(
@@ -76,28 +83,37 @@ def add_event(
     kit = kits.find_kit(problem_name, settings.kits_path)
     summary = kits.inspect_kit(kit, settings.data_path)
     with session_scope(engine) as session:
-        problem = find(session, Problem, problem_name)
-        event = session.scalar(select(Event).where(Event.name == name))
-        if event is not None and not force:
-            raise AlreadyThere(f"There is already an event {name}.", CHANGE)
-        if event is not None and event.problem_id != problem.id:
-            raise DataboardError(
-                f"The event {name} is of the problem {event.problem.name}, not {problem_name}.",
-                "Choose another event name.",
-            )
-        if event is None:
-            event = Event(name=name, problem=problem, title=problem.title)
+        if not force:
+            check_free(session, Event, name, CHANGE)
         given = {
             "title": title,
             "is_public": is_public,
             "time_limit": time_limit,
             "memory_limit": memory_limit,
         }
-        for attribute, value in given.items():
-            if value is not None:
-                setattr(event, attribute, value)
-        _take_over(session, event, summary)
-        return event
+        given = {setting: value for setting, value in given.items() if value is not None}
+        return put_event(session, find(session, Problem, problem_name), name, summary, given)
+
+
+def put_event(
+    session: Session, problem: Problem, name: str, summary: KitSummary, given: Mapping[str, Any]
+) -> Event:
+    """Open an event with these settings, or bring it up to them and to its kit.
+
+    Raises DataboardError: it is of another problem, or a score type is registered otherwise.
+    """
+    event = session.scalar(select(Event).where(Event.name == name))
+    if event is None:
+        event = Event(name=name, problem=problem, title=problem.title)
+    elif event.problem_id != problem.id:
+        raise DataboardError(
+            f"The event {name} is of the problem {event.problem.name}, not {problem.name}.",
+            "Choose another event name.",
+        )
+    for setting, value in given.items():
+        setattr(event, setting, value)
+    _take_over(session, event, summary)
+    return event
 
 
 def _take_over(session: Session, event: Event, summary: KitSummary) -> None:

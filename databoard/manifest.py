@@ -1,0 +1,166 @@
+"""Manifests: `databoard/specific/events/NAME.yml` says all that an event is made of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from databoard.config import ROOT, shown_path
+from databoard.errors import InvalidValue, NotFound
+from databoard.model.event import SCORE_KINDS
+from databoard.model.problem import KINDS
+from databoard.names import check_name, check_title, printable, suggest
+from databoard.yamlfile import Entry, Reader, choice, whole
+from databoard.yamlfile import read as read_yaml
+
+FOLDER = ROOT / "databoard" / "specific" / "events"
+
+
+@dataclass(frozen=True)
+class Direction:
+    """Which scores are better, and the bounds of all."""
+
+    is_lower_the_better: bool
+    minimum: float
+    maximum: float
+
+    def __str__(self) -> str:
+        better = "lower" if self.is_lower_the_better else "higher"
+        return f"{better} the better, from {self.minimum} to {self.maximum}"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What there has to be for an event. What a manifest does not say stays as it is."""
+
+    name: str  # of the event
+    problem: str
+    workflow_element_types: Mapping[str, str] = field(default_factory=dict)  # name to kind
+    workflow: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # name to elements
+    score_types: Mapping[str, Direction] = field(default_factory=dict)
+    event: Mapping[str, Any] = field(default_factory=dict)  # its settings
+    environment: str | None = None  # requirements, a line each
+    teams: tuple[str, ...] = ()
+
+
+def names(folder: Path = FOLDER) -> list[str]:
+    """The manifests there are."""
+    return sorted(file.stem for file in folder.glob("*.yml"))
+
+
+def load(name: str, folder: Path = FOLDER) -> Manifest:
+    """Read `folder/NAME.yml`. Raises NotFound, and InvalidValue with the line that is wrong."""
+    file = folder / f"{check_name('event', name)}.yml"
+    if not file.is_file():
+        raise NotFound(
+            f"There is no manifest {printable(name)} in {shown_path(folder)}.",
+            suggest(name, names(folder), "Manifests"),
+        )
+    top = read_yaml(file, "manifest", "'problem: NAME'")
+    found = top.settings(MANIFEST, "a manifest", ["problem"])
+    types = found.get("workflow_element_types", {})
+    for workflow, elements in found.get("workflow", {}).items():
+        for element in elements:
+            if types and element not in types:
+                raise top.wrong(
+                    f"the workflow {workflow} has the element {printable(element)}, which is not "
+                    "among the workflow_element_types",
+                    f"Add it: {element}: code",
+                )
+    return Manifest(name, **found)
+
+
+def _name_of(kind: str) -> Reader:
+    def read(entry: Entry) -> str:
+        return _checked(entry, lambda text: check_name(kind, text))
+
+    return read
+
+
+def _title(entry: Entry) -> str:
+    return _checked(entry, lambda text: check_title("event", text))
+
+
+def _checked(entry: Entry, check: Any) -> str:
+    try:
+        checked: str = check(entry.text())
+    except InvalidValue as error:
+        if error.message.startswith(entry.where):
+            raise
+        raise entry.wrong(error.message.rstrip("."), error.hint) from None
+    return checked
+
+
+def _names_of(kind: str) -> Reader:
+    def read(entry: Entry) -> tuple[str, ...]:
+        found = tuple(_name_of(kind)(item) for item in entry.items())
+        if len(set(found)) < len(found):
+            raise entry.has_to_be("a list with each name once")
+        return found
+
+    return read
+
+
+def _by_name(kind: str, reader: Reader) -> Reader:
+    def read(entry: Entry) -> dict[str, Any]:
+        return {
+            _name_of(kind)(Entry(key.node, key.file, key.what)): reader(value)
+            for key, value in entry.pairs()
+        }
+
+    return read
+
+
+def _flag(entry: Entry) -> bool:
+    values = {"true": True, "false": False}
+    text = entry.node.value if entry.kind == "bool" else ""
+    if not isinstance(text, str) or text.lower() not in values:
+        raise entry.has_to_be("true or false")
+    return values[text.lower()]
+
+
+def _bound(entry: Entry) -> float:
+    infinite = {".inf": math.inf, "inf": math.inf, "-.inf": -math.inf, "-inf": -math.inf}
+    number = entry.number()
+    if number is None and entry.kind in ("str", "float"):
+        number = infinite.get(str(entry.node.value).lower())
+    if number is None:
+        raise entry.has_to_be("a number, inf or -inf")
+    return float(number)
+
+
+def _direction(entry: Entry) -> Direction:
+    readers = {"is_lower_the_better": _flag, "minimum": _bound, "maximum": _bound}
+    found = Direction(**entry.settings(readers, "a score type", list(readers)))
+    if not found.minimum < found.maximum:
+        raise entry.wrong(f"the minimum of {entry.what} is not below its maximum")
+    return found
+
+
+def _requirements(entry: Entry) -> str:
+    return "".join(f"{item.text().strip()}\n" for item in entry.items())
+
+
+def _settings(entry: Entry) -> dict[str, Any]:
+    return entry.settings(EVENT, "an event")
+
+
+EVENT: dict[str, Reader] = {
+    "title": _title,
+    "is_public": _flag,
+    "score_kind": choice(SCORE_KINDS),
+    "time_limit": whole(1, 10**7),
+    "memory_limit": whole(1, 10**7),
+}
+MANIFEST: dict[str, Reader] = {
+    "workflow_element_types": _by_name("workflow element type", choice(KINDS)),
+    "workflow": _by_name("workflow", _names_of("workflow element type")),
+    "score_types": _by_name("score type", _direction),
+    "problem": _name_of("problem"),
+    "event": _settings,
+    "environment": _requirements,
+    "teams": _names_of("team"),
+}
