@@ -100,9 +100,10 @@ def run(*command: str | Path, cwd: Path = ROOT, **environment: str) -> float:
 def output_of(*command: str | Path, cwd: Path = ROOT, **environment: str) -> str:
     """What a process prints, which must succeed."""
     everything = clean_environment() | environment
-    return subprocess.run(
-        command, cwd=cwd, env=everything, stdout=subprocess.PIPE, text=True, check=True
-    ).stdout
+    done = subprocess.run(command, cwd=cwd, env=everything, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, command))} failed:\n{done.stdout}{done.stderr}")
+    return done.stdout
 
 
 def clean_environment() -> dict[str, str]:

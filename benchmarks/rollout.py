@@ -133,7 +133,10 @@ class Bench:
 
     def _push_new(self, side: Side, count: int, folders: list[str]) -> float:
         folders.append(f"/srv/push{next(self._numbers)}")
-        return side(count, folders[-1])
+        took = side(count, folders[-1])
+        for host in self.lab.hosts[:count]:  # or the disks fill
+            shutil.rmtree(host.root / folders[-1].lstrip("/"))
+        return took
 
     def _push_again(self, side: Side, count: int, folders: list[str]) -> float:
         return side(count, folders[-1])

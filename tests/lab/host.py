@@ -99,8 +99,10 @@ class LabHost:
 
     def kill(self) -> None:
         """Kill its first process, and with it all others."""
-        if self._pid is not None:
-            os.kill(self._pid, signal.SIGKILL)
+        if self._process is not None and self._pid is not None:
+            if self._process.poll() is None:  # else its number may be another's by now
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self._pid, signal.SIGKILL)
             self.forget()
 
     def forget(self) -> None:
