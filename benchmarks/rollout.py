@@ -17,7 +17,6 @@ from pathlib import Path
 from measure import INV, PYTHON, ROOT, Row, arguments, interleave, peer, report, run, seconds
 
 from tests.fleet.site import Site, ill_when_served
-from tests.lab.host import LabHost
 from tests.lab.hosts import Lab
 
 HERE = ROOT / "benchmarks" / "rollout"
@@ -185,19 +184,8 @@ def rows_of(what: str, times: Times, goal: float) -> list[Row]:
 class Rollouts(Site):
     """A site on hosts of the lab; its environment is built once, and copied."""
 
-    def __init__(self, lab: Lab, folder: Path, count: int) -> None:
-        super().__init__(lab, folder)
-        self.count = count
-
-    @property
-    def hosts(self) -> list[LabHost]:
-        return self.lab.hosts[: self.count]
-
     def start(self) -> None:
         """Set up and rolled out to."""
-        inventory = self.folder / "lab.yml"
-        lines = inventory.read_text().splitlines(keepends=True)
-        inventory.write_text("".join(lines[: lines.index("hosts:\n") + 1 + self.count]))
         self.set_up()
         everywhere = (self.folder / "lab.yml").read_text()
         lines = everywhere.splitlines(keepends=True)
@@ -213,44 +201,37 @@ class Rollouts(Site):
         assert outcome.error is None, outcome.error
 
 
-def rollouts(bench: Bench, rounds: int, is_quick: bool) -> list[Row]:
+def rollouts(bench: Bench, rounds: int) -> list[Row]:
     """Whole commands: publish-software, status; and the requests that fail meanwhile."""
-    count = 1 if is_quick else MANY
-    hosts = f"{count} host{'s' * (count > 1)}"
-
-    def goal(figure: float) -> float | None:
-        return None if is_quick else figure  # it is for ten hosts
-
-    site = Rollouts(bench.lab, bench.folder, count)
+    site = Rollouts(bench.lab, bench.folder)
     site.start()
     where = {"DATABOARD_INVENTORIES": str(site.folder), "DATABOARD_TARGET": "lab"}
     destination = "/srv/graceful"
-    bench.floor(count, destination)
+    bench.floor(MANY, destination)
 
     def graceful() -> float:
-        took = bench.floor(count, destination, "apachectl graceful")
+        took = bench.floor(MANY, destination, "apachectl graceful")
         site.check_healthy()  # what Apache does after that would slow ours down
         return took
 
     ours, floor = interleave(
         rounds, lambda: run(INV, "publish-software", "--dirty", **where), graceful
     )
-    rows = [Row(f"publish-software to {hosts}, nothing changed / floor", ours, floor, goal(2.0))]
-    if not is_quick:
-        newer = seconds(lambda: site.publish(site.newer()))
-        rows.append(Row(f"the same, one file changed: {count} sites restart", newer, None))
+    rows = [Row(f"publish-software to {MANY} hosts, nothing changed / floor", ours, floor, 2.0)]
+    newer = seconds(lambda: site.publish(site.newer()))
+    rows.append(Row(f"the same, one file changed: {MANY} sites restart", newer, None))
     ours, floor = interleave(
-        rounds, lambda: run(INV, "status", **where), lambda: bench.floor(count, "", "true")
+        rounds, lambda: run(INV, "status", **where), lambda: bench.floor(MANY, "", "true")
     )
-    rows.append(Row(f"status of {hosts} / ssh", ours, floor, goal(1.4)))
+    rows.append(Row(f"status of {MANY} hosts / ssh", ours, floor, 1.4))
     bad = site.variant({"databoard/web/health.py": ill_when_served(site)})
     for what, roll_out in (
         ("a rollout", lambda: site.publish(site.newer())),
         ("one that fails", lambda: site.publish(bad)),
-    )[: 1 if is_quick else 2]:
+    ):
         sent, failed = 0, 0
-        while sent < (200 if is_quick else 2000):
-            with site.load(*range(min(count, 3))) as load:
+        while sent < 2000:
+            with site.load(0, 1, 2) as load:
                 roll_out()
             sent, failed = sent + load.count, failed + len(load.failed)
         rows.append(Row(f"failed of {sent} requests during {what}", failed, None, 0, is_count=True))
@@ -272,7 +253,9 @@ def main() -> None:
         sys.exit("The hosts of the lab need root: sudo .venv/bin/python benchmarks/rollout.py")
     rounds = 2 if is_quick else 5
     with lab_of(MANY) as bench:
-        rows = pushes(bench, rounds, is_quick) + rollouts(bench, rounds, is_quick)
+        rows = pushes(bench, rounds, is_quick)
+        if not is_quick:
+            rows += rollouts(bench, rounds)
     report(rows)
 
 
