@@ -21,6 +21,7 @@ from tasks import (  # noqa: E402
     inventory,
     lab,
     leaderboards,
+    manifest,
     people,
     problem,
     rollout,
@@ -35,6 +36,7 @@ completion.extend_completion()
 namespace = Collection()
 for module in (
     catalogue,
+    manifest,
     people,
     submissions,
     training,

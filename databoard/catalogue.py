@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from sqlalchemy.orm import Session
 
 from databoard.errors import InvalidValue
-from databoard.lookup import check_free, find
+from databoard.kits import Element
+from databoard.lookup import check_free, find, present
 from databoard.model.problem import (
     KINDS,
     ScoreType,
@@ -25,6 +26,15 @@ def add_workflow_element_type(session: Session, name: str, kind: str) -> Workflo
     row = WorkflowElementType(name=check_free(session, WorkflowElementType, name), kind=kind)
     session.add(row)
     return row
+
+
+def add_missing_types(session: Session, elements: Sequence[Element]) -> list[str]:
+    """Register the element types that are not there yet; returns the names of all."""
+    for element in elements:
+        if present(session, WorkflowElementType, element.name) is None:
+            add_workflow_element_type(session, element.name, element.kind)
+    session.flush()
+    return [element.name for element in elements]
 
 
 def add_workflow(session: Session, name: str, element_names: Sequence[str]) -> Workflow:

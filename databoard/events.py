@@ -7,14 +7,14 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from databoard import kits
-from databoard.catalogue import add_score_type, add_workflow, add_workflow_element_type
+from databoard.catalogue import add_missing_types, add_score_type, add_workflow
 from databoard.config import Settings
 from databoard.database import session_scope
 from databoard.errors import DataboardError
 from databoard.kits import KitSummary
 from databoard.lookup import check_free, find
 from databoard.model.event import Event, EventScoreType
-from databoard.model.problem import Problem, ScoreType, Workflow, WorkflowElementType
+from databoard.model.problem import Problem, ScoreType, Workflow
 from databoard.model.states import CHECKING_ERROR, LEASED, SCORED
 from databoard.model.submission import Submission
 from databoard.names import check_name, check_title
@@ -167,11 +167,7 @@ def _workflow_of(session: Session, problem_name: str, summary: KitSummary) -> Wo
                 "Give the workflow class of the kit a name of its own.",
             )
         return workflow
-    for element in summary.elements:
-        known = select(WorkflowElementType).where(WorkflowElementType.name == element.name)
-        if session.scalar(known) is None:
-            add_workflow_element_type(session, element.name, element.kind)
-    session.flush()
+    add_missing_types(session, summary.elements)
     return add_workflow(session, summary.workflow, names)
 
 

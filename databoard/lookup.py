@@ -22,9 +22,14 @@ _WHAT = {  # by table, as importing all of them is slow
 }
 
 
+def present(session: Session, table: type[Row], name: str) -> Row | None:
+    """The row of that name, if there is one."""
+    return session.scalar(select(table).where(table.name == name))
+
+
 def find(session: Session, table: type[Row], name: str) -> Row:
     """The row of that name. Raises NotFound, with the name that is nearest to it."""
-    row = session.scalar(select(table).where(table.name == name))
+    row = present(session, table, name)
     if row is not None:
         return row
     from difflib import get_close_matches

@@ -22,17 +22,20 @@ def add_workflow_element_type(ctx, name, kind):
 @command(
     help={
         "name": "Name of the workflow; a kit's is the name of its workflow class.",
-        "elements": "Names of its element types, with commas between them.",
+        "elements": "Names of its element types, with commas between them; of a plug-in: none.",
     }
 )
-def add_workflow(ctx, name, elements):
+def add_workflow(ctx, name, elements=LEFT_OUT):
     """Register a workflow: a list of element types."""
-    from databoard import catalogue
+    from databoard import catalogue, plugins
     from databoard.database import session_scope
     from databoard.names import as_list
 
-    element_names = as_list("The list of elements", elements)
     with opened() as (_, engine), session_scope(engine) as session:
+        if elements is LEFT_OUT:
+            element_names = catalogue.add_missing_types(session, plugins.workflow(name))
+        else:
+            element_names = as_list("The list of elements", elements)
         catalogue.add_workflow(session, name, element_names)
     print(f"Added the workflow {name}: {', '.join(element_names)}.")
 
@@ -40,21 +43,29 @@ def add_workflow(ctx, name, elements):
 @command(
     help={
         "name": "Name of the score type, as kits name it.",
-        "is_lower_the_better": "True for errors and losses, False for accuracies (1/0, yes/no).",
+        "is_lower_the_better": "True for losses, False for accuracies; of a plug-in: left out.",
         "minimum": "The lowest score there is; -inf is a number.",
         "maximum": "The highest score there is; inf is a number.",
     }
 )
-def add_score_type(ctx, name, is_lower_the_better, minimum, maximum):
+def add_score_type(ctx, name, is_lower_the_better=LEFT_OUT, minimum=LEFT_OUT, maximum=LEFT_OUT):
     """Register a score, its direction and its bounds."""
-    from databoard import catalogue
+    from databoard import catalogue, plugins
     from databoard.database import session_scope
+    from databoard.errors import InvalidValue
     from databoard.names import as_bool, as_number
 
-    is_lower = as_bool("is_lower_the_better", is_lower_the_better)
-    bounds = as_number("The minimum", minimum), as_number("The maximum", maximum)
     with opened() as (_, engine), session_scope(engine) as session:
-        catalogue.add_score_type(session, name, is_lower, *bounds)
+        if is_lower_the_better is LEFT_OUT:
+            found = plugins.score_type(name)
+        elif maximum is LEFT_OUT:
+            raise InvalidValue(
+                f"The bounds of {name} are missing.", "Give minimum and maximum; inf is a number."
+            )
+        else:
+            is_lower = as_bool("is_lower_the_better", is_lower_the_better)
+            found = is_lower, as_number("The minimum", minimum), as_number("The maximum", maximum)
+        catalogue.add_score_type(session, name, *found)
     print(f"Added the score type {name}.")
 
 
@@ -75,7 +86,7 @@ def add_problem(ctx, name, force=False):
 
 @command(
     help={
-        "problem": "Name of the problem; alone it is the name of the event too.",
+        "problem": "Name of the problem; alone it is the name of the event, or of its manifest.",
         "event": "Name of the event.",
         "title": "Its title; by default that of the problem.",
         "is_public": "Show it to everybody.",

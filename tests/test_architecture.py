@@ -14,7 +14,10 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = [
     {"errors", "names", "files", "config", "yamlfile"},
     {"model", "migration", "database", "dump", "lookup", "kits"},
-    {"catalogue", "events", "people", "submissions", "ranking", "leaderboard"},
+    {
+        *("catalogue", "events", "people", "submissions", "ranking", "leaderboard"),
+        *("manifest", "convergence", "plugins"),
+    },
     {"fleet", "training"},
     {"web", "tasks"},
 ]

@@ -22,7 +22,7 @@ from invoke import Collection
 from sqlalchemy.exc import OperationalError
 
 import tasks
-from databoard import config, database, events, people, submissions
+from databoard import config, database, events, manifest, people, submissions
 from databoard.errors import DataboardError
 from databoard.fleet import inventory
 from databoard.leaderboard import load_event
@@ -31,7 +31,7 @@ from tests.test_leaderboard import add_scored
 
 COMMANDS = Collection.from_module(tasks).tasks
 ADMIN = "add-workflow-element-type add-workflow add-score-type add-problem add-event create-user "
-ADMIN += "approve-user sign-up-team submit submit-starting-kit train-test set-state "
+ADMIN += "plan apply approve-user sign-up-team submit submit-starting-kit train-test set-state "
 ADMIN += "print-submissions leaderboard"
 FLEET = "publish-software publish-problem rollback releases status check restart reload logs "
 FLEET += "maintenance unlock set-up-host run-on inventory lab-up lab-down"
@@ -241,6 +241,8 @@ BOOLEAN = "Use True or False (or 1/0, yes/no)."
 NAMES = "Write names with commas between them, each once."
 OTHER = "Choose another name."
 EVENT = "There is no event 'autum'.\nDid you mean autumn?"
+NO_MANIFEST = "There is no manifest 'titanik' in databoard/specific/events.\n"
+NO_MANIFEST += f"Did you mean 'titanic'? Manifests: {', '.join(manifest.names())}."
 NO_TEAM = "There is no team 'safron'.\nDid you mean saffron?"
 TITLE = "Use 1 to 200 characters on one line."
 STATES = (
@@ -297,9 +299,15 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
         "Add it with: inv add-workflow-element-type",
         ("Workflow", "estimator"): f"There is already a workflow Workflow.\n{OTHER}",
         ("..", "estimator"): f"'..' cannot be the name of a workflow.\n{LETTERS}",
+        ("New",): "There is no workflow 'New' in databoard/specific/workflows.\nPlug-ins: none.",
     },
+    "plan": {("titanik",): NO_MANIFEST},
+    "apply": {("titanik",): NO_MANIFEST},
     "add-score-type": {
-        ("a", "0", "1"): missing("add-score-type", "maximum"),
+        ("a", "0", "1"): (
+            "The bounds of a are missing.\nGive minimum and maximum; inf is a number."
+        ),
+        ("a",): "There is no score type 'a' in databoard/specific/score_types.\nPlug-ins: none.",
         ("a", "0", "0", "1", "--force"): unknown("add-score-type", "--force"),
         ("a", "maybe", "0", "1"): f"is_lower_the_better is 'maybe'.\n{BOOLEAN}",
         ("a", "0", "low", "1"): f"The minimum is 'low'.\n{NUMBER}",

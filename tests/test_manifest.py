@@ -1,0 +1,449 @@
+"""Manifests: what is read of them, what differs, and that applying one converges."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, select
+
+from databoard import catalogue, config, convergence, events, manifest, people, submissions
+from databoard.config import Settings
+from databoard.convergence import Change
+from databoard.database import reading, session_scope
+from databoard.errors import DataboardError, InvalidValue, KitError, NotFound
+from databoard.manifest import Direction, Manifest
+from databoard.model.event import Event, EventTeam
+from databoard.model.problem import Problem, ScoreType, Workflow, WorkflowElementType
+from databoard.model.tables import Base
+
+MakeKit = Callable[..., Path]
+TEXT = """
+workflow_element_types: {estimator: code, prices: data}
+workflow:
+  market: [estimator, prices]
+score_types:
+  gain: {is_lower_the_better: false, minimum: -inf, maximum: 1}
+problem: small
+event: {title: "A small one", is_public: true, time_limit: 60}
+environment: [pandas<3, "numpy"]
+teams: [ada, grace]
+"""
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Callable[[str], Manifest]:
+    def load_text(text: str) -> Manifest:
+        (tmp_path / "small.yml").write_text(text)
+        return manifest.load("small", tmp_path)
+
+    return load_text
+
+
+def test_everything_is_understood(load: Callable[[str], Manifest]) -> None:
+    assert load(TEXT) == Manifest(
+        name="small",
+        problem="small",
+        workflow_element_types={"estimator": "code", "prices": "data"},
+        workflow={"market": ("estimator", "prices")},
+        score_types={"gain": Direction(False, -float("inf"), 1.0)},
+        event={"title": "A small one", "is_public": True, "time_limit": 60},
+        environment="pandas<3\nnumpy\n",
+        teams=("ada", "grace"),
+    )
+    assert load("problem: small") == Manifest(name="small", problem="small")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "sentence", "hint"),
+    [
+        ("teams: [a]", 1, "the key 'problem' is missing in a manifest", "Keys: workflow_element_"),
+        ("problem: a\nteam: [a]", 2, "there is no key 'team' in a manifest", "Did you mean 'teams"),
+        ("problem: a b", 1, "'a b' cannot be the name of a problem", "Use letters, digits"),
+        ("problem: a\nteams: [a, a]", 2, "'teams' has to be a list with each name once", ""),
+        (
+            "problem: a\nevent: {is_public: 1}",
+            2,
+            "'is_public' has to be true or false",
+            "",
+        ),
+        (
+            "problem: a\nworkflow_element_types: {e: cod}",
+            2,
+            "there is no e 'cod'",
+            "Did you mean 'code'? Choose from: code, data, text.",
+        ),
+        (
+            "problem: a\nscore_types:\n  s: {is_lower_the_better: true, minimum: 1, maximum: 0}",
+            3,
+            "the minimum of s is not below its maximum",
+            "",
+        ),
+        (
+            "problem: a\nscore_types:\n  s: {is_lower_the_better: true, minimum: nan, maximum: 0}",
+            3,
+            "'minimum' has to be a number, inf or -inf",
+            "",
+        ),
+        (
+            "problem: a\nworkflow_element_types: {e: code}\nworkflow: {w: [e, f]}",
+            1,
+            "the workflow w has the element 'f', which is not among the workflow_element_types",
+            "Add it: f: code",
+        ),
+        ("problem: a\nevent: {title: ''}", 2, "'title' has to be a text", ""),
+    ],
+)
+def test_a_mistake_is_told_with_its_line(
+    load: Callable[[str], Manifest],
+    tmp_path: Path,
+    text: str,
+    line: int,
+    sentence: str,
+    hint: str,
+) -> None:
+    with pytest.raises(InvalidValue) as caught:
+        load(text)
+    assert caught.value.message.startswith(f"{tmp_path}/small.yml, line {line}: {sentence}")
+    assert caught.value.hint.startswith(hint)
+
+
+def test_a_manifest_that_is_not_there() -> None:
+    with pytest.raises(NotFound) as caught:
+        manifest.load("titanik")
+    assert caught.value.message == "There is no manifest 'titanik' in databoard/specific/events."
+    assert caught.value.hint.startswith("Did you mean 'titanic'? Manifests: HEP_tracking, ")
+
+
+@pytest.fixture
+def kit(make_kit: MakeKit, settings: Settings) -> Path:
+    return make_kit(settings.kits_path)
+
+
+@pytest.fixture
+def with_teams(engine: Engine) -> None:
+    with session_scope(engine) as session:
+        for name in ("ada", "grace", "kegl", "mcherti", "agramfort"):
+            people.create_user(session, name, f"{name}@example.org", access_level="user")
+
+
+SMALL = Manifest(
+    "spring",
+    "small",
+    score_types={"gain": Direction(False, 0.0, 1.0)},
+    event={"title": "Spring", "time_limit": 60},
+    teams=("ada",),
+)
+
+
+@pytest.mark.usefixtures("kit", "with_teams")
+def test_a_plan_is_what_applying_does_and_changes_nothing(
+    engine: Engine, settings: Settings
+) -> None:
+    planned = convergence.plan(engine, settings, SMALL)
+    assert Change("score type gain", None, "higher the better, from 0.0 to 1.0") in planned.changes
+    assert Change("event spring", None, "Spring") in planned.changes
+    assert Change("sign-up of ada", None, "signed up") in planned.changes
+    assert planned.wanting == []
+    with reading(engine) as session:
+        assert session.scalars(select(Event)).all() == []
+        assert session.scalars(select(ScoreType)).all() == []
+    assert convergence.apply(engine, settings, SMALL) == planned
+    assert convergence.plan(engine, settings, SMALL).changes == []
+    assert convergence.apply(engine, settings, SMALL).changes == []
+
+
+@pytest.mark.usefixtures("kit", "with_teams")
+def test_only_what_differs_is_changed(engine: Engine, settings: Settings) -> None:
+    convergence.apply(engine, settings, SMALL)
+    other = Manifest(
+        "spring",
+        "small",
+        score_types={"gain": Direction(True, 0.0, 2.0)},
+        event={"is_public": True, "time_limit": 90},
+        teams=("grace",),
+    )
+    assert convergence.apply(engine, settings, other).changes == [
+        Change(
+            "score type gain",
+            "higher the better, from 0.0 to 1.0",
+            "lower the better, from 0.0 to 2.0",
+        ),
+        Change("event spring: is_public", "False", "True"),
+        Change("event spring: time_limit", "60", "90"),
+        Change("sign-up of grace", None, "signed up"),
+    ]
+    with reading(engine) as session:
+        assert session.scalars(select(Event.title)).all() == ["Spring"]  # it was not named
+
+
+@pytest.mark.usefixtures("kit", "with_teams")
+def test_prune_ends_sign_ups_without_submissions(engine: Engine, settings: Settings) -> None:
+    convergence.apply(engine, settings, SMALL)
+    with session_scope(engine) as session:
+        for team in ("grace", "kegl"):
+            people.sign_up_team(session, "spring", team)
+        submissions.submit_starting_kit(session, settings, "spring", "kegl")
+    assert convergence.apply(engine, settings, SMALL).changes == []
+    pruned = convergence.apply(engine, settings, SMALL, prune=True)
+    assert pruned.changes == [Change("sign-up of grace", "signed up", None)]
+    assert [error.message for error in pruned.wanting] == [
+        "The team kegl has submissions in spring: it stays signed up."
+    ]
+
+
+@pytest.mark.usefixtures("kit", "with_teams")
+def test_scores_of_a_running_event_are_not_changed_without_force(
+    engine: Engine, settings: Settings, kit: Path
+) -> None:
+    convergence.apply(engine, settings, SMALL)
+    with session_scope(engine) as session:
+        submissions.submit_starting_kit(session, settings, "spring", "ada")
+    problem = kit / "problem.py"
+    problem.write_text(problem.read_text() + "\nscore_types[0].minimum = -5.0\n")
+    with pytest.raises(DataboardError, match=r"score type \w+ is"):  # a name means one thing
+        convergence.apply(engine, settings, SMALL)
+    with reading(engine) as session:
+        name = session.scalars(select(Event)).one().score_types[0].score_type.name
+    wider = Manifest("spring", "small", score_types={name: Direction(False, -5.0, 1.0)})
+    assert len(convergence.plan(engine, settings, wider).changes) == 1
+    with pytest.raises(DataboardError) as caught:
+        convergence.apply(engine, settings, wider)
+    assert caught.value.message == "spring has submissions, whose scores would change."
+    assert caught.value.hint == "Look: inv plan spring. Then: inv apply spring --force"
+    with reading(engine) as session:
+        assert session.scalars(select(ScoreType.minimum).where(ScoreType.name == name)).one() != -5
+    convergence.apply(engine, settings, wider, force=True)
+    assert convergence.plan(engine, settings, wider).changes == []
+
+
+def test_without_the_kit_the_rest_is_registered(engine: Engine, settings: Settings) -> None:
+    titanic = manifest.load("titanic")
+    difference = convergence.apply(engine, settings, titanic)
+    assert [change.what for change in difference.changes] == [
+        "workflow element type feature_extractor",
+        "workflow element type classifier",
+        "workflow feature_extractor_classifier_workflow",
+        "score type auc",
+    ]
+    assert [type(error) for error in difference.wanting] == [KitError]
+    assert difference.wanting[0].message.startswith("There is no kit titanic in ")
+    assert "ramp-kits/titanic" in difference.wanting[0].hint
+    assert convergence.apply(engine, settings, titanic).changes == []
+
+
+@pytest.mark.usefixtures("kit")
+def test_a_team_that_is_not_there_is_told_and_the_rest_is_applied(
+    engine: Engine, settings: Settings
+) -> None:
+    difference = convergence.apply(engine, settings, SMALL)
+    assert [error.message for error in difference.wanting] == ["There is no team 'ada'."]
+    with reading(engine) as session:
+        assert session.scalars(select(Event.name)).all() == ["spring"]
+        assert session.scalars(select(EventTeam)).all() == []
+
+
+# The manual's sequences. What an older sequence had added before stands in the first line.
+SEQUENCES: dict[str, list[tuple[str, ...]]] = {
+    "titanic": [
+        ("type", "feature_extractor", "code"),
+        ("type", "classifier", "code"),
+        ("score", "auc", "0", "0.0", "1.0"),
+        ("workflow", "feature_extractor_classifier_workflow", "feature_extractor,classifier"),
+        ("problem", "titanic"),
+        ("event", "titanic"),
+        ("team", "kegl"),
+    ],
+    "pollenating_insects_2_paillasse": [
+        ("score", "f1_above", "0", "0.0", "1.0"),
+        ("problem", "pollenating_insects_2"),
+        ("event", "pollenating_insects_2_paillasse"),
+        ("team", "kegl"),
+        ("team", "mcherti"),
+    ],
+    "pollenating_insects_M1XMAP583_M2HECXMAP542_201617": [
+        ("type", "image_preprocessor", "code"),
+        ("type", "batch_classifier", "code"),
+        ("workflow", "batch_classifier_workflow", "image_preprocessor,batch_classifier"),
+        ("problem", "pollenating_insects"),
+        ("event", "pollenating_insects_M1XMAP583_M2HECXMAP542_201617"),
+        ("team", "kegl"),
+        ("team", "mcherti"),
+    ],
+    "HEP_tracking": [
+        ("score", "clustering_efficiency", "0", "0.0", "1"),
+        ("type", "clusterer", "code"),
+        ("workflow", "clusterer_workflow", "clusterer"),
+        ("problem", "HEP_tracking"),
+        ("event", "HEP_tracking"),
+        ("team", "kegl"),
+    ],
+    "drug_spectra": [
+        ("type", "classifier", "code"),
+        ("type", "regressor", "code"),
+        ("score", "error_mare_mixed", "1", "0.0", "inf"),
+        ("score", "error_mixed", "1", "0.0", "1.0"),
+        ("score", "mare_mixed", "1", "0.0", "inf"),
+        ("score", "mare", "1", "0.0", "inf"),
+        ("type", "feature_extractor_reg", "code"),
+        ("type", "feature_extractor_clf", "code"),
+        (
+            "workflow",
+            "feature_extractor_classifier_regressor_workflow",
+            "feature_extractor_clf,classifier,feature_extractor_reg,regressor",
+        ),
+        ("problem", "drug_spectra"),
+        ("event", "drug_spectra"),
+        ("team", "kegl"),
+    ],
+    "air_passengers_dssp4": [
+        ("type", "feature_extractor", "code"),
+        ("type", "regressor", "code"),
+        ("type", "external_data", "data"),
+        (
+            "workflow",
+            "feature_extractor_regressor_with_external_data_workflow",
+            "feature_extractor,regressor,external_data",
+        ),
+        ("problem", "air_passengers"),
+        ("event", "air_passengers_dssp4"),
+        ("team", "kegl"),
+        ("team", "agramfort"),
+    ],
+    "sea_ice_colorado": [
+        ("type", "regressor", "code"),
+        ("type", "ts_feature_extractor", "code"),
+        ("workflow", "ts_feature_extractor_regressor_workflow", "ts_feature_extractor,regressor"),
+        ("problem", "sea_ice"),
+        ("event", "sea_ice_colorado"),
+        ("team", "kegl"),
+    ],
+    "el_nino": [
+        ("type", "regressor", "code"),
+        ("type", "ts_feature_extractor", "code"),
+        ("workflow", "ts_feature_extractor_regressor_workflow", "ts_feature_extractor,regressor"),
+        ("problem", "el_nino"),
+        ("event", "el_nino"),
+        ("team", "kegl"),
+    ],
+    "epidemium2_cancer_mortality": [
+        ("type", "feature_extractor", "code"),
+        ("type", "regressor", "code"),
+        ("workflow", "feature_extractor_regressor_workflow", "feature_extractor,regressor"),
+        ("problem", "epidemium2_cancer_mortality"),
+        ("event", "epidemium2_cancer_mortality"),
+        ("team", "kegl"),
+    ],
+}
+
+
+def everything(engine: Engine) -> dict[str, object]:
+    """All that manifests speak of, without ids and times."""
+    with reading(engine) as session:
+        return {
+            "types": {row.name: row.kind for row in session.scalars(select(WorkflowElementType))},
+            "workflows": {row.name: row.element_names for row in session.scalars(select(Workflow))},
+            "scores": {
+                row.name: (row.is_lower_the_better, row.minimum, row.maximum)
+                for row in session.scalars(select(ScoreType))
+            },
+            "problems": {
+                row.name: (row.title, row.workflow.name) for row in session.scalars(select(Problem))
+            },
+            "events": {row.name: settings_of(row) for row in session.scalars(select(Event))},
+            "teams": sorted(row.team.name for row in session.scalars(select(EventTeam))),
+        }
+
+
+def settings_of(event: Event) -> dict[str, object]:
+    columns = Event.__table__.columns.keys()
+    settings = {
+        name: getattr(event, name) for name in columns if not name.endswith(("id", "created_at"))
+    }
+    return settings | {"scores": [score.score_type.name for score in event.score_types]}
+
+
+def typed(engine: Engine, settings: Settings, problem: str, line: tuple[str, ...]) -> None:
+    """What the command does."""
+    kind, name, *rest = line
+    if kind == "problem":
+        events.add_problem(engine, settings, name)
+        return
+    if kind == "event":
+        events.add_event(engine, settings, problem, name)
+        return
+    with session_scope(engine) as session:
+        if kind == "type":
+            catalogue.add_workflow_element_type(session, name, rest[0])
+        elif kind == "workflow":
+            catalogue.add_workflow(session, name, rest[0].split(","))
+        elif kind == "score":
+            catalogue.add_score_type(session, name, rest[0] == "1", float(rest[1]), float(rest[2]))
+        else:
+            people.sign_up_team(session, session.scalars(select(Event.name)).one(), name)
+
+
+def test_all_sequences_of_the_manual_are_shipped() -> None:
+    assert set(manifest.names()) == set(SEQUENCES)
+
+
+@pytest.mark.usefixtures("with_teams")
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_a_sequence_gives_the_same_as_its_manifest(
+    engine: Engine, settings: Settings, make_kit: MakeKit, name: str
+) -> None:
+    wanted = replace(manifest.load(name), environment=None)  # the small kit here needs none
+    make_kit(settings.kits_path, wanted.problem)
+    for line in SEQUENCES[name]:
+        typed(engine, settings, wanted.problem, line)
+    by_hand = everything(engine)
+    assert convergence.plan(engine, settings, wanted).changes == []
+    with engine.begin() as connection:
+        for table in reversed(Base.metadata.sorted_tables):
+            if table.name not in ("team", "user_account", "team_member", "submission_transition"):
+                connection.execute(table.delete())
+    assert convergence.apply(engine, settings, wanted).wanting == []
+    assert everything(engine) == by_hand
+
+
+def test_the_commands(migrated_sqlite: Path, tmp_path: Path, make_kit: MakeKit) -> None:
+    """inv plan and inv apply: what they print, and how they end."""
+    settings = config.load({"DATABOARD_DEPLOYMENT_PATH": str(tmp_path)})
+    settings.make_folders()
+    shutil.copyfile(migrated_sqlite, tmp_path / "databoard.db")
+
+    def inv(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "invoke", "--search-root", str(config.ROOT), *arguments]
+        environment = {**os.environ, "DATABOARD_DEPLOYMENT_PATH": str(tmp_path)}
+        return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+    absent = inv("apply", "titanic")
+    assert absent.returncode == 1
+    assert absent.stdout.splitlines()[0] == "+ workflow element type feature_extractor: code"
+    assert absent.stderr.startswith(f"There is no kit titanic in {tmp_path}/ramp-kits.\n")
+    assert absent.stderr.endswith("Then once more: inv apply titanic\n")
+    make_kit(settings.kits_path, "titanic")
+    assert inv("create-user", "kegl", "kegl@example.org", "--admin").returncode == 0
+    planned = inv("plan", "titanic")
+    assert planned.returncode == 2
+    assert "+ sign-up of kegl: signed up\n" in planned.stdout
+    told = json.loads(inv("plan", "titanic", "--json").stdout)
+    assert {"what": "sign-up of kegl", "before": None, "after": "signed up"} in told["changes"]
+    applied = inv("apply", "titanic")
+    assert (applied.returncode, applied.stderr) == (0, "")
+    assert applied.stdout == planned.stdout + f"Applied titanic: {len(told['changes'])} changes.\n"
+    assert inv("apply", "titanic").stdout == "Applied titanic: no changes.\n"
+    same = inv("plan", "titanic")
+    assert (same.returncode, same.stdout) == (0, "titanic is as its manifest says.\n")
+    listed = inv("plan")
+    assert listed.returncode == 0
+    assert re.search(r"titanic +titanic +there +open\n", listed.stdout)
+    assert re.search(r"HEP_tracking +HEP_tracking +- +-\n", listed.stdout)
