@@ -75,3 +75,9 @@ def release() -> str:
 def shown_path(path: Path) -> str:
     """As people know it: from the checkout if it is in there."""
     return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
+
+
+def cache_folder() -> Path:
+    """What is kept between commands on this machine, and may be removed at any time."""
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "databoard"

@@ -16,3 +16,8 @@ def open_plain(path: Path) -> BinaryIO | None:
         return os.fdopen(descriptor, "rb")
     os.close(descriptor)
     return None
+
+
+def time_of(digest: bytes) -> int:
+    """A time from 2001 to 2010, in seconds: equal files get equal times."""
+    return 1_000_000_000 + int.from_bytes(digest[:4], "big") % 2**28

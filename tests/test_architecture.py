@@ -17,6 +17,7 @@ FLOORS = [
     {
         *("catalogue", "events", "people", "submissions", "ranking", "leaderboard"),
         *("manifest", "convergence", "plugins"),
+        *("kitdata", "kitpack", "kittree", "kitcheck", "kitsource", "deposits"),
     },
     {"fleet", "training"},
     {"web", "tasks"},

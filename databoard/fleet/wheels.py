@@ -11,8 +11,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from databoard.config import cache_folder
 from databoard.errors import DataboardError
-from databoard.fleet.source import cache_folder, put_in_place
+from databoard.fleet.source import put_in_place
 
 OLDEST_GLIBC = 17  # of the manylinux tags that there are
 

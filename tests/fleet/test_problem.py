@@ -19,7 +19,7 @@ from databoard import config, database, events, kits
 from databoard.config import ROOT, Settings
 from databoard.errors import DataboardError, InvalidValue, KitError
 from databoard.fleet import inventory, problem
-from databoard.fleet.kitpack import NOT_RENDERED, workplace
+from databoard.kitpack import NOT_RENDERED, workplace
 from databoard.fleet.problem import ProblemPlan, Published
 from databoard.fleet.runbook import Failed
 from tests.fleet.site import Listener

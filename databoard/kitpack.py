@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from databoard import kits
-from databoard.config import Settings
+from databoard.config import Settings, cache_folder
 from databoard.errors import DataboardError
-from databoard.fleet.kitdata import make_data
-from databoard.fleet.kittree import (
+from databoard.kitdata import make_data
+from databoard.kittree import (
     BUNDLE,
     CHUNK,
     DIGEST,
@@ -37,7 +37,6 @@ from databoard.fleet.kittree import (
     is_private_in_kit,
     is_public,
 )
-from databoard.fleet.source import cache_folder
 
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a zip can tell
 NOT_RENDERED = "no notebook rendered: nbconvert is not installed"

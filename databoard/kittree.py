@@ -10,8 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from databoard import kits
 from databoard.errors import KitError
-from databoard.files import open_plain
-from databoard.fleet.source import OLDEST_TIME, SPAN
+from databoard.files import open_plain, time_of
 from databoard.names import printable
 
 PRIVATE = ("data/private", "data/raw", "deposited_submissions")
@@ -139,5 +138,5 @@ class Copy:
 def finish(path: Path, digest: bytes, mode: int = 0o644) -> None:
     """Equal files get equal times and modes: so rsync sends what differs, and nothing else."""
     path.chmod(mode)
-    time = OLDEST_TIME + int.from_bytes(digest[:4], "big") % SPAN
+    time = time_of(digest)
     os.utime(path, (time, time))
