@@ -19,6 +19,7 @@ from tasks import (  # noqa: E402
     demo,
     development,
     inventory,
+    kits,
     lab,
     leaderboards,
     manifest,
@@ -35,6 +36,7 @@ command.extend_invoke()
 completion.extend_completion()
 namespace = Collection()
 for module in (
+    kits,
     catalogue,
     manifest,
     people,

@@ -94,6 +94,22 @@ def pack(name: str, kit: Path, data: Path | None, folder: Path) -> Pack:
     return Pack(name, folder, digest, size, (note,) if note else ())
 
 
+def bundle(name: str, settings: Settings) -> tuple[Path, tuple[str, ...]]:
+    """Write starting_kit.zip and the rendered notebook into the kit's own folder.
+
+    Returns where the zip is, and notes. Raises KitError.
+    """
+    kit = kits.place_kit(kits.find_kit(name, settings.kits_path), settings.kits_path)
+    with workplace(name) as folder:
+        result = pack(name, kit, None, folder)
+        for file in (BUNDLE, f"{name}_starting_kit.html"):
+            if (folder / "kit" / file).is_file():
+                new = kit / f".{file}.new"
+                shutil.copy2(folder / "kit" / file, new)
+                new.rename(kit / file)  # readers see the old one or the new one
+    return kit / BUNDLE, result.notes
+
+
 def make_bundle(kit: Path, path: Path, name: str) -> None:
     """Zip what teams download of a copied kit; of equal files the same bytes."""
     files = [Where(file.relative_to(kit)) for file in kit.rglob("*") if file.is_file()]
@@ -141,7 +157,7 @@ def workplace(name: str) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise DataboardError(
-                f"The kit {name} is being published from this machine already.", "Wait for it."
+                f"The kit {name} is packed on this machine already.", "Wait for it."
             ) from None
         folder = base / name
         shutil.rmtree(folder, ignore_errors=True)  # left by one that was killed

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -104,7 +104,7 @@ def find_kit(name: str, kits_path: Path) -> Path:
             return place
     raise KitError(
         f"There is no kit {name} in {kits_path}.",
-        f"Put it there: git clone https://github.com/ramp-kits/{name} {path}",
+        f"Get it: inv fetch-problem {name}",
     )
 
 
@@ -152,7 +152,13 @@ def inspect_kit(kit: Path, data_path: Path) -> KitSummary:
     return KitSummary(**answer)
 
 
-def load_problem(code_path: Path) -> ModuleType:
+def starting_kit_of(kit: Path) -> Path:
+    """The folder of the starting kit; in kits of the old layout it lies at the top."""
+    new, old = kit / "submissions" / STARTING_KIT, kit / STARTING_KIT
+    return old if old.is_dir() and not new.is_dir() else new
+
+
+def load_problem(code_path: Path, check: bool = True) -> ModuleType:
     """Import `problem.py` of a kit and check that it has what a kit must have.
 
     Raises KitError.
@@ -172,7 +178,7 @@ def load_problem(code_path: Path) -> ModuleType:
             f"problem.py of the kit {name} cannot be imported: {_where(error, code_path)}"
         ) from error
     missing = [attribute for attribute in ATTRIBUTES if not hasattr(problem, attribute)]
-    if missing:
+    if check and missing:
         raise KitError(
             f"problem.py of the kit {name} lacks {', '.join(missing)}.",
             "Every kit defines: " + ", ".join(ATTRIBUTES) + ".",
@@ -185,6 +191,14 @@ def load_data(problem: ModuleType, path: Path, name: str) -> Data:
 
     Raises KitError: a loader fails, labels and folds do not fit, or a fold overlaps itself.
     """
+    data = read_data(problem, path, name)
+    for fault in faults_of_folds(data, name):
+        raise KitError(fault, "See get_cv.")
+    return data
+
+
+def read_data(problem: ModuleType, path: Path, name: str) -> Data:
+    """What the loaders of a kit give. Raises KitError when one fails."""
     import numpy as np
 
     try:
@@ -201,24 +215,28 @@ def load_data(problem: ModuleType, path: Path, name: str) -> Data:
             f"The kit {name} cannot read its data in {path}: {_where(error, path)}",
             "Try its README: some kits download their data first.",
         ) from error
-    if not folds:
-        raise KitError(f"The kit {name} has no cross-validation folds.", "See get_cv.")
-    for number, fold in enumerate(folds):
+    return Data(X_train, y_train, X_test, y_test, folds)
+
+
+def faults_of_folds(data: Data, name: str) -> Iterator[str]:
+    """Sentences about folds that cannot be trained and validated on."""
+    import numpy as np
+
+    if not data.folds:
+        yield f"The kit {name} has no cross-validation folds."
+    n_rows = len(data.y_train)
+    for number, fold in enumerate(data.folds):
         both = np.concatenate(fold)
         if not np.issubdtype(both.dtype, np.integer):
-            raise KitError(f"Fold {number} of the kit {name} holds no row numbers.", "See get_cv.")
-        if len(both) and (both.min() < 0 or both.max() >= len(y_train)):
-            raise KitError(
-                f"Fold {number} of the kit {name} names rows outside of the {len(y_train)} "
-                "training rows.",
-                "See get_cv.",
+            yield f"Fold {number} of the kit {name} holds no row numbers."
+        elif len(both) and (both.min() < 0 or both.max() >= n_rows):
+            yield (
+                f"Fold {number} of the kit {name} names rows outside of the {n_rows} training rows."
             )
-        if min(map(len, fold)) == 0 or np.intersect1d(*fold).size:
-            raise KitError(
-                f"Fold {number} of the kit {name} is empty, or trains on rows that it validates.",
-                "See get_cv.",
+        elif min(map(len, fold)) == 0 or np.intersect1d(*fold).size:
+            yield (
+                f"Fold {number} of the kit {name} is empty, or trains on rows that it validates."
             )
-    return Data(X_train, y_train, X_test, y_test, folds)
 
 
 def digest_of(folds: "Sequence[tuple[np.ndarray, np.ndarray]]") -> str:
@@ -236,33 +254,38 @@ def digest_of(folds: "Sequence[tuple[np.ndarray, np.ndarray]]") -> str:
 def summarise(kit: Path, data_path: Path) -> KitSummary:
     """Load a kit here, in this process, and summarise it. Raises KitError."""
     problem = load_problem(kit)
-    elements = _elements(problem, kit.name)
-    for element in elements:
-        if not (kit / "submissions" / STARTING_KIT / element.file_name).is_file():
+    for element in elements_of(problem, kit.name):
+        if not (starting_kit_of(kit) / element.file_name).is_file():
             raise KitError(
                 f"The starting kit of {kit.name} lacks {element.file_name}.",
-                f"Put it into {kit / 'submissions' / STARTING_KIT}.",
+                f"Put it into {starting_kit_of(kit)}.",
             )
-    score_types = _score_types(problem, kit.name)
-    data = load_data(problem, data_path, kit.name)
+    score_types_of(problem, kit.name)
+    return summary_of(problem, kit, load_data(problem, data_path, kit.name))
+
+
+def summary_of(problem: ModuleType, kit: Path, data: Data) -> KitSummary:
+    """A loaded kit in short. Raises KitError."""
     return KitSummary(
         title=str(problem.problem_title),
         workflow=type(problem.workflow).__name__,
-        elements=elements,
-        score_types=score_types,
+        elements=elements_of(problem, kit.name),
+        score_types=score_types_of(problem, kit.name),
         n_folds=len(data.folds),
         folds_digest=digest_of(data.folds),
     )
 
 
-def _elements(problem: ModuleType, name: str) -> tuple[Element, ...]:
+def elements_of(problem: ModuleType, name: str) -> tuple[Element, ...]:
+    """The elements of a loaded kit's workflow. Raises KitError."""
     names = getattr(problem.workflow, "element_names", None)
     if not names or not all(isinstance(element, str) for element in names):
         raise KitError(f"The workflow of the kit {name} has no element_names.", "See problem.py.")
     return tuple(Element.of(element) for element in names)
 
 
-def _score_types(problem: ModuleType, name: str) -> tuple[ScoreTypeOfKit, ...]:
+def score_types_of(problem: ModuleType, name: str) -> tuple[ScoreTypeOfKit, ...]:
+    """The score types of a loaded kit. Raises KitError."""
     try:
         score_types = tuple(
             ScoreTypeOfKit(

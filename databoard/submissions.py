@@ -75,7 +75,7 @@ def submit_starting_kit(
     """Submit the starting kit of the event's problem for a team. Raises as `submit` does."""
     event = find(session, Event, event_name)
     kit = kits.find_kit(event.problem.name, settings.kits_path)
-    path = kit / "submissions" / kits.STARTING_KIT
+    path = kits.starting_kit_of(kit)
     return submit(session, settings, event_name, team_name, kits.STARTING_KIT, path)
 
 

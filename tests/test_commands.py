@@ -30,7 +30,8 @@ from tasks.command import explain
 from tests.test_leaderboard import add_scored
 
 COMMANDS = Collection.from_module(tasks).tasks
-ADMIN = "add-workflow-element-type add-workflow add-score-type add-problem add-event create-user "
+ADMIN = "fetch-problem check-problem prepare-data bundle-problem submit-deposited "
+ADMIN += "add-workflow-element-type add-workflow add-score-type add-problem add-event create-user "
 ADMIN += "plan apply approve-user sign-up-team submit submit-starting-kit train-test set-state "
 ADMIN += "print-submissions leaderboard"
 FLEET = "publish-software publish-problem rollback releases status check restart reload logs "
@@ -241,6 +242,9 @@ BOOLEAN = "Use True or False (or 1/0, yes/no)."
 NAMES = "Write names with commas between them, each once."
 OTHER = "Choose another name."
 EVENT = "There is no event 'autum'.\nDid you mean autumn?"
+NO_KIT = "There is no kit titanic in {world}/ramp-kits.\nGet it: inv fetch-problem titanic"
+BROKEN = "problem.py lacks get_cv.\nThere is no data in {world}/ramp-kits/broken/data: "
+BROKEN += "inv prepare-data broken\nMend it in {world}/ramp-kits/broken."
 NO_MANIFEST = "There is no manifest 'titanik' in databoard/specific/events.\n"
 NO_MANIFEST += f"Did you mean 'titanic'? Manifests: {', '.join(manifest.names())}."
 NO_TEAM = "There is no team 'safron'.\nDid you mean saffron?"
@@ -301,6 +305,22 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
         ("..", "estimator"): f"'..' cannot be the name of a workflow.\n{LETTERS}",
         ("New",): "There is no workflow 'New' in databoard/specific/workflows.\nPlug-ins: none.",
     },
+    "fetch-problem": {
+        ("new", "--url=ext::sh"): "'ext::sh' is no repository.\n"
+        "Give https://host/path, ssh://host/path, user@host:path or a folder here.",
+        ("new", "--revision=a..b"): "'a..b' is no revision.\nGive a commit, a tag or a branch.",
+        ("small",): "The kit small was put into {world}/ramp-kits/small by hand.\n"
+        "Move it away, then fetch it.",
+        ("../small",): f"'../small' cannot be the name of a problem.\n{LETTERS}",
+    },
+    "check-problem": {("titanic",): NO_KIT, ("broken",): BROKEN},
+    "prepare-data": {("titanic",): NO_KIT},
+    "bundle-problem": {("titanic",): NO_KIT},
+    "submit-deposited": {
+        ("autum",): EVENT,
+        ("autumn",): "The kit small brings no submissions along.\n"
+        "Put them into {world}/ramp-kits/small/deposited_submissions/TEAM/NAME/.",
+    },
     "plan": {("titanik",): NO_MANIFEST},
     "apply": {("titanik",): NO_MANIFEST},
     "add-score-type": {
@@ -323,8 +343,8 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
     "add-problem": {
         ("small",): "There is already a problem small.\n"
         "Choose another name, or read it again with --force.",
-        ("titanic",): "There is no kit titanic in {world}/ramp-kits.\nPut it there: git clone "
-        "https://github.com/ramp-kits/titanic {world}/ramp-kits/titanic",
+        ("titanic",): "There is no kit titanic in {world}/ramp-kits.\n"
+        "Get it: inv fetch-problem titanic",
         ("broken",): "problem.py of the kit broken lacks get_cv.\nEvery kit defines: "
         "problem_title, Predictions, workflow, score_types, get_cv, get_train_data, "
         "get_test_data.",

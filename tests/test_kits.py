@@ -214,8 +214,7 @@ def test_kits_are_found_in_the_deployment_first(tmp_path: Path, make_kit: MakeKi
     with pytest.raises(KitError) as caught:
         kits.find_kit("titanic", tmp_path)
     assert str(caught.value) == (
-        f"There is no kit titanic in {tmp_path}.\n"
-        f"Put it there: git clone https://github.com/ramp-kits/titanic {tmp_path}/titanic"
+        f"There is no kit titanic in {tmp_path}.\nGet it: inv fetch-problem titanic"
     )
 
 

@@ -19,9 +19,9 @@ from databoard import config, database, events, kits
 from databoard.config import ROOT, Settings
 from databoard.errors import DataboardError, InvalidValue, KitError
 from databoard.fleet import inventory, problem
-from databoard.kitpack import NOT_RENDERED, workplace
 from databoard.fleet.problem import ProblemPlan, Published
 from databoard.fleet.runbook import Failed
+from databoard.kitpack import NOT_RENDERED, workplace
 from tests.fleet.site import Listener
 
 pytestmark = pytest.mark.slow
@@ -501,7 +501,7 @@ def test_two_at_once_are_told(place: Place) -> None:
     place.kit()
     with (
         workplace("small"),
-        pytest.raises(DataboardError, match="is being published from this machine already"),
+        pytest.raises(DataboardError, match="is packed on this machine already"),
     ):
         place.publish()
     good(place.publish())

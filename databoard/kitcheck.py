@@ -1,0 +1,139 @@
+"""What is wrong with a kit: everything that can be found, not the first thing alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from databoard import kits
+from databoard.config import ROOT
+from databoard.errors import KitError
+from databoard.kitdata import has_data
+from databoard.kits import Element, KitSummary, ScoreTypeOfKit
+
+
+@dataclass(frozen=True)
+class Report:
+    """Sentences about what is wrong; and where nothing is, the kit in short."""
+
+    faults: tuple[str, ...]
+    notes: tuple[str, ...] = ()  # what a kit can do without
+    summary: KitSummary | None = None
+    n_train: int = 0
+    n_test: int = 0
+
+
+def check(kit: Path, data_path: Path) -> Report:
+    """Look at a kit in a process of its own. Raises KitError when that process dies."""
+    place = kits.data_path_of(kit, data_path)
+    # From the start: what runs while the kit is imported is not to be seen by its own code.
+    command = [sys.executable, "-m", "databoard.kitcheck", str(kit), str(place)]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    try:
+        answer = json.loads(done.stdout)
+    except ValueError:
+        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+        raise KitError(
+            f"The kit {kit.name} ended its process (exit {done.returncode}): {last}"
+        ) from None
+    if summary := answer.pop("summary"):
+        summary["elements"] = tuple(Element(**element) for element in summary["elements"])
+        summary["score_types"] = tuple(ScoreTypeOfKit(**score) for score in summary["score_types"])
+        summary = KitSummary(**summary)
+    return Report(tuple(answer.pop("faults")), tuple(answer.pop("notes")), summary, **answer)
+
+
+def look(kit: Path, place: Path) -> Report:
+    """The report, in this process."""
+    notes = [] if any(kit.glob("*.ipynb")) else ["it has no notebook"]
+    read: set[Path] = set()
+    try:
+        with_data = _noting_reads(place / "data", read)
+        problem = kits.load_problem(kit, check=False)
+        with_data.clear()
+    except KitError as error:
+        return Report((error.message,), tuple(notes))
+    faults = [
+        f"problem.py reads {path.relative_to(place)} when it is imported, where submissions could "
+        "see it; read it in get_train_data or get_test_data."
+        for path in sorted(read)
+    ]
+    faults += [
+        f"problem.py lacks {name}." for name in kits.ATTRIBUTES if not hasattr(problem, name)
+    ]
+    for name in ("Predictions", "get_cv", "get_train_data", "get_test_data"):
+        if hasattr(problem, name) and not callable(getattr(problem, name)):
+            faults.append(f"{name} of problem.py cannot be called.")
+    faults += _faults_of_elements(problem, kit)
+    if hasattr(problem, "score_types"):
+        faults += _caught(lambda: kits.score_types_of(problem, kit.name))
+    if not has_data(kit, place.parent):
+        faults.append(f"There is no data in {place / 'data'}: inv prepare-data {kit.name}")
+        return Report(tuple(faults), tuple(notes))
+    if any(not callable(getattr(problem, name, None)) for name in kits.ATTRIBUTES[-3:]):
+        return Report(tuple(faults), tuple(notes))
+    try:
+        data = kits.read_data(problem, place, kit.name)
+    except KitError as error:
+        return Report((*faults, error.message), tuple(notes))
+    faults += kits.faults_of_folds(data, kit.name)
+    if faults:
+        return Report(tuple(faults), tuple(notes))
+    summary = kits.summary_of(problem, kit, data)
+    n_test = 0 if data.y_test is None else len(data.y_test)
+    return Report((), tuple(notes), summary, len(data.y_train), n_test)
+
+
+def _faults_of_elements(problem: Any, kit: Path) -> Iterator[str]:
+    if not hasattr(problem, "workflow"):
+        return
+    try:
+        elements = kits.elements_of(problem, kit.name)
+    except KitError as error:
+        yield error.message
+        return
+    for element in elements:
+        if not (kits.starting_kit_of(kit) / element.file_name).is_file():
+            where = kits.starting_kit_of(kit).relative_to(kit)
+            yield f"The starting kit lacks {element.file_name}: put it into {where}."
+
+
+def _caught(do: Any) -> list[str]:
+    try:
+        do()
+    except KitError as error:
+        return [error.message]
+    return []
+
+
+def _noting_reads(folder: Path, read: set[Path]) -> list[Path]:
+    """From now on note which files in a folder are opened; until the list is cleared."""
+    watched = [folder.resolve()]
+
+    def note(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and watched and isinstance(arguments[0], str | os.PathLike):
+            path = Path(os.path.abspath(arguments[0]))
+            if path.is_relative_to(watched[0]) and path.is_file():
+                read.add(path)
+
+    sys.addaudithook(note)
+    return watched
+
+
+if __name__ == "__main__":
+    stdout = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # kits print
+    report = look(Path(sys.argv[1]), Path(sys.argv[2]))
+    with stdout:
+        json.dump(asdict(report), stdout)

@@ -1,0 +1,109 @@
+"""Commands of admins: kits, before they are problems."""
+
+from tasks.command import command, opened
+
+
+@command(
+    help={
+        "name": "Name of the kit.",
+        "url": "A git repository or a folder here; by default that of the ramp-kits collection.",
+        "revision": "A commit, a tag or a branch; by default the newest.",
+    }
+)
+def fetch_problem(ctx, name, url="", revision=""):
+    """Get a kit with git, or bring it up to date."""
+    from databoard import config, kitsource
+
+    fetched = kitsource.fetch(config.load(), name, url, revision)
+    short, before = fetched.revision[:12], fetched.before[:12]
+    if before == short:
+        print(f"The kit {name} is at {short} already.")
+    else:
+        print(f"The kit {name} is at {short}{before and f', it was at {before}'}.")
+    note = render(fetched.folder)
+    print(f"See what it holds: inv check-problem {name}{note}")
+
+
+def render(kit) -> str:
+    """Render the notebook of a kit; a line about why not."""
+    from databoard.kitpack import render_notebook
+
+    notebook = kit / f"{kit.name}_starting_kit.ipynb"
+    note = render_notebook(notebook) if notebook.is_file() else ""
+    return note and f"\n{kit.name}: {note}"
+
+
+@command(help={"name": "Name of the kit."})
+def prepare_data(ctx, name):
+    """Make the data of a kit, as the kit says."""
+    from databoard import config, kitdata, kits
+
+    settings = config.load()
+    kit = kits.place_kit(kits.find_kit(name, settings.kits_path), settings.kits_path)
+    made = kitdata.make_data(kit, settings.data_path)
+    print(f"{name}: made its data with {' and '.join(made)}." if made else f"{name} has its data.")
+
+
+@command(help={"name": "Name of the kit."})
+def bundle_problem(ctx, name):
+    """Zip what teams download of a kit."""
+    from databoard import config, kitpack
+
+    path, notes = kitpack.bundle(name, config.load())
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+    for note in notes:
+        print(f"{name}: {note}")
+
+
+@command(help={"name": "Name of the kit.", "json": "Print JSON."})
+def check_problem(ctx, name, json=False):
+    """Say what is wrong with a kit, or what it is."""
+    from databoard import config, kitcheck, kits
+    from databoard.errors import KitError
+
+    settings = config.load()
+    kit = kits.find_kit(name, settings.kits_path)
+    report = kitcheck.check(kit, settings.data_path)
+    if json:
+        from dataclasses import asdict
+        from json import dumps
+
+        print(dumps(asdict(report), indent=2))
+    if report.faults:
+        raise KitError("\n".join(report.faults), f"Mend it in {kit}.")
+    if not json:
+        print_kit(name, report)
+
+
+def print_kit(name, report) -> None:
+    """The summary of a good kit."""
+    from tasks.report import print_table
+
+    summary = report.summary
+    elements = ", ".join(f"{element.file_name} ({element.kind})" for element in summary.elements)
+    rows = [("title", summary.title), ("workflow", summary.workflow), ("files", elements)]
+    for position, score in enumerate(summary.score_types):
+        better = "lower" if score.is_lower_the_better else "higher"
+        about = f"{score.name}, {better} the better, from {score.minimum} to {score.maximum}"
+        rows.append(("score" if position else "official score", about))
+    rows += [("folds", str(summary.n_folds)), ("rows", f"{report.n_train}, test {report.n_test}")]
+    rows += [("note", note) for note in report.notes]
+    print_table(f"The kit {name}", ("what", "value"), rows)
+
+
+@command(help={"event": "Name of the event."})
+def submit_deposited(ctx, event):
+    """Submit what a kit has in deposited_submissions."""
+    from databoard import deposits
+    from databoard.database import session_scope
+    from databoard.errors import DataboardError
+
+    with opened() as (settings, engine), session_scope(engine) as session:
+        found = deposits.submit_deposited(session, settings, event)
+    for deposit in found:
+        print(f"{deposit.team}/{deposit.name}: {deposit.error or 'submitted'}")
+    failed = sum(deposit.error is not None for deposit in found)
+    if failed:
+        raise DataboardError(f"{failed} of {len(found)} could not be submitted.")
+    if not found:
+        print("All of them are there already.")
