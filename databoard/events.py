@@ -8,6 +8,8 @@ from databoard.catalogue import add_score_type, add_workflow, add_workflow_eleme
 from databoard.config import Settings
 from databoard.database import session_scope
 from databoard.errors import AlreadyThere, DataboardError
+from databoard.event_settings import make_official
+from databoard.event_settings import update_event as update_event
 from databoard.kits import KitSummary
 from databoard.lookup import check_free, find
 from databoard.model.event import Event, EventScoreType
@@ -107,7 +109,9 @@ def _take_over(session: Session, event: Event, summary: KitSummary) -> None:
     with what could not be trained for that reason.
     """
     wanted = [(_score_type_of(session, kit), kit.precision) for kit in summary.score_types]
-    present = [(score.score_type, score.precision) for score in event.score_types]
+    # Ids are in the kit's order; positions are those of the boards.
+    in_order = sorted(event.score_types, key=lambda score: score.id)
+    present = [(score.score_type, score.precision) for score in in_order]
     if (event.folds_digest, present) == (summary.folds_digest, wanted):
         return
     event.n_folds, event.folds_digest = summary.n_folds, summary.folds_digest
@@ -115,12 +119,17 @@ def _take_over(session: Session, event: Event, summary: KitSummary) -> None:
     session.flush()
     is_stale = Submission.state.in_((SCORED, CHECKING_ERROR, *LEASED))
     put_back(session, (Submission.event_id == event.id) & is_stale)
+    chosen = event.score_types[0].score_type.name if event.score_types else ""
+    is_chosen = event.score_types[:1] != in_order[:1]  # by an admin: not the first of the kit
     event.score_types = []
     session.flush()
     event.score_types = [
         EventScoreType(score_type=score_type, position=position, precision=precision)
         for position, (score_type, precision) in enumerate(wanted)
     ]
+    if is_chosen and chosen in [score_type.name for score_type, _ in wanted]:
+        session.flush()
+        make_official(session, event, chosen)
 
 
 def list_events(session: Session) -> list[tuple[Event, int]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, insert, literal_column, select, update
+from sqlalchemy import ColumnElement, and_, case, insert, literal_column, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
@@ -19,6 +19,7 @@ from databoard.model.event import EventScoreType
 from databoard.model.problem import ScoreType
 from databoard.model.states import CHECKING_ERROR, LEASED, NEW, SCORED, TRAINING, path
 from databoard.model.submission import FoldRun, FoldScore, Submission, SubmissionScore
+from databoard.submissions import CANCELLED
 from databoard.training.outcome import Scores, SubmissionFailed
 
 MAX_ATTEMPTS = 3
@@ -70,6 +71,16 @@ def renew(
     _change(session, lease, lease_end=db_now(seconds))
 
 
+def check(session: Session, lease: Lease) -> None:
+    """Raise LeaseLost unless the lease is held; it changes nothing."""
+    query = select(Submission.error_kind, and_(*_held(lease)).label("is_held"))
+    row = session.execute(query.where(Submission.id == lease.submission_id)).first()
+    if row is not None and row.error_kind == CANCELLED:
+        raise LeaseLost("It was cancelled.")
+    if row is None or not row.is_held:
+        raise LeaseLost(f"The lease of submission {lease.submission_id} is lost.")
+
+
 def release(session: Session, lease: Lease) -> None:
     """Give the submission back untried, as when a worker is stopped. Raises LeaseLost."""
     _change(session, lease, state=NEW, worker=None, lease_end=None, training_at=None)
@@ -117,7 +128,7 @@ def finish(session: Session, lease: Lease, source: str, scores: Scores) -> None:
         .join(EventScoreType.score_type)
         .join(Submission, Submission.event_id == EventScoreType.event_id)
         .where(Submission.id == submission_id)
-        .order_by(EventScoreType.position)
+        .order_by(EventScoreType.id)  # the kit's order; positions are those of the boards
     ).all()
     session.execute(
         insert(SubmissionScore),

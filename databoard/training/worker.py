@@ -17,10 +17,10 @@ from sqlalchemy.orm import Session, joinedload
 
 from databoard import kits
 from databoard.config import Settings
-from databoard.database import session_scope
+from databoard.database import reading, session_scope
 from databoard.model.event import Event
 from databoard.model.submission import Submission
-from databoard.submissions import folder_of
+from databoard.submissions import files_of, folder_of
 from databoard.training import queue
 from databoard.training.assignment import Assignment, Progress
 from databoard.training.engines.local import LocalEngine
@@ -68,11 +68,13 @@ class Worker:
                 if not has_begun:
                     await asyncio.sleep(pause)
 
-    async def in_database(self, do: Callable[[Session], Answer]) -> Answer:
+    async def in_database(
+        self, do: Callable[[Session], Answer], reads_only: bool = False
+    ) -> Answer:
         """Run one transaction beside the event loop."""
 
         def transact() -> Answer:
-            with session_scope(self._engine) as session:
+            with (reading if reads_only else session_scope)(self._engine) as session:
                 return do(session)
 
         return await asyncio.to_thread(transact)
@@ -125,7 +127,7 @@ class Worker:
             label=f"{event.name}/{submission.team.name}/{submission.name}",
             kit=kit,
             data=kits.data_path_of(kit, settings.data_path),
-            files=folder / "files",
+            files=files_of(settings, submission),
             files_digest=submission.files_digest,
             predictions=folder / "predictions" / str(lease.attempt),
             n_folds=event.n_folds,
