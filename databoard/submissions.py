@@ -148,6 +148,18 @@ def find_submission(session: Session, event_name: str, team_name: str, name: str
     return submission
 
 
+def select_some(
+    session: Session, event_name: str, team_name: str = "", name: str = ""
+) -> ColumnElement[bool]:
+    """What selects the submissions of an event, of a team or of a name. Raises NotFound."""
+    if name:
+        return Submission.id == find_submission(session, event_name, team_name, name).id
+    which = Submission.event_id == find(session, Event, event_name).id
+    if team_name:
+        which &= Submission.team_id == find(session, Team, team_name).id
+    return which
+
+
 def list_submissions(
     session: Session,
     event_name: str,

@@ -1,12 +1,13 @@
 """Boards on a terminal, as JSON and as CSV."""
 
+import json
 import sys
 from collections.abc import Sequence
 from datetime import datetime
 from io import StringIO
 from typing import Any
 
-from databoard.export import write_csv, write_json
+from databoard.export import plain, write_csv, write_json
 from databoard.leaderboard import Board, Column
 
 
@@ -67,6 +68,12 @@ def print_json(board: Board) -> None:
 def print_csv(board: Board) -> None:
     """A header and a line per row."""
     write_csv(board, sys.stdout)
+
+
+def print_settings(settings: dict[str, Any]) -> None:
+    """One object."""
+    json.dump({name: plain(value) for name, value in settings.items()}, sys.stdout, indent=1)
+    print()
 
 
 def cell(row: Sequence[Any], index: int, columns: Sequence[Column]) -> str:

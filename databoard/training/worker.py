@@ -110,28 +110,32 @@ class Worker:
         lease = queue.claim(session, self.name, self._lease_seconds, self._which)
         if lease is None:
             return None
-        submission = session.scalars(
-            select(Submission)
-            .where(Submission.id == lease.submission_id)
-            .options(
-                joinedload(Submission.team), joinedload(Submission.event).joinedload(Event.problem)
-            )
-        ).one()
-        event, settings = submission.event, self._settings
-        folder = folder_of(settings, submission.id)
-        kit = settings.kits_path / event.problem.name
-        return lease, Work(
-            submission_id=lease.submission_id,
-            attempt=lease.attempt,
-            event=event.name,
-            label=f"{event.name}/{submission.team.name}/{submission.name}",
-            kit=kit,
-            data=kits.data_path_of(kit, settings.data_path),
-            files=files_of(settings, submission),
-            files_digest=submission.files_digest,
-            predictions=folder / "predictions" / str(lease.attempt),
-            n_folds=event.n_folds,
-            folds_digest=event.folds_digest,
-            time_limit=event.time_limit,
-            memory_limit=event.memory_limit,
+        return lease, work_of(session, self._settings, lease.submission_id)
+
+
+def work_of(session: Session, settings: Settings, submission_id: int) -> Work:
+    """A submission as an engine needs to know it."""
+    submission = session.scalars(
+        select(Submission)
+        .where(Submission.id == submission_id)
+        .options(
+            joinedload(Submission.team), joinedload(Submission.event).joinedload(Event.problem)
         )
+    ).one()
+    event, folder = submission.event, folder_of(settings, submission_id)
+    kit = settings.kits_path / event.problem.name
+    return Work(
+        submission_id=submission_id,
+        attempt=submission.attempt,
+        event=event.name,
+        label=f"{event.name}/{submission.team.name}/{submission.name}",
+        kit=kit,
+        data=kits.data_path_of(kit, settings.data_path),
+        files=files_of(settings, submission),
+        files_digest=submission.files_digest,
+        predictions=folder / "predictions" / str(submission.attempt),
+        n_folds=event.n_folds,
+        folds_digest=event.folds_digest,
+        time_limit=event.time_limit,
+        memory_limit=event.memory_limit,
+    )
