@@ -32,7 +32,11 @@ from tests.test_leaderboard import add_scored
 COMMANDS = Collection.from_module(tasks).tasks
 ADMIN = "add-workflow-element-type add-workflow add-score-type add-problem add-event create-user "
 ADMIN += "approve-user sign-up-team submit submit-starting-kit train-test set-state "
-ADMIN += "print-submissions leaderboard"
+ADMIN += "print-submissions leaderboard update-event list-workflow-element-types list-workflows "
+ADMIN += "list-score-types list-problems list-events list-users list-teams keywords add-keyword "
+ADMIN += "set-keywords delete-submission delete-event-team delete-event delete-problem withdraw "
+ADMIN += "cancel credit exclude-from-ensemble score-submission export-leaderboards "
+ADMIN += "update-leaderboards"
 FLEET = "publish-software publish-problem rollback releases status check restart reload logs "
 FLEET += "maintenance unlock set-up-host run-on inventory lab-up lab-down"
 OPS = "backend-train-test-loop db-upgrade db-migrate db-current db-dump db-restore "
@@ -46,7 +50,8 @@ HEAVY |= {"psycopg2", "sqlite3", "databoard", "fabric", "paramiko", "jinja2"}
 TYPIST = """
 import json, os, sys, traceback
 import invoke.main
-import databoard.events, databoard.leaderboard, databoard.people, databoard.submissions, rich.table
+import databoard.events, databoard.leaderboard, databoard.listing, databoard.export
+import databoard.people, databoard.submissions, rich.table
 import sqlalchemy.dialects.sqlite, sqlalchemy.dialects.postgresql.psycopg2
 
 for line in sys.stdin:
@@ -264,6 +269,18 @@ def unknown(command: str, typed: str) -> str:
     return f"No idea what '{typed}' is!\nSee: inv {command} --help"
 
 
+NO_SUBMISSION = "The team saffron has no submission 'frist' in autumn.\n"
+NO_SUBMISSION += "See: inv print-submissions autumn"
+NO_SIGN_UP = "The team lovage is not signed up to autumn.\nThere is nothing to delete."
+NO_PROBLEM = "There is no problem 'smal'.\nDid you mean small?"
+WRITE_TIME = "Write a time as 2026-11-30T18:00 (UTC) or 2026-11-30T18:00+01:00, or none."
+CREDIT = "Write TEAM/SUBMISSION=SHARE, with commas between several, each once; or none."
+SHARE = "Use a number above 0, at most 1."
+ON_ONE = {
+    ("autum", "saffron", "first"): EVENT,
+    ("autumn", "safron", "first"): NO_TEAM,
+    ("autumn", "saffron", "frist"): NO_SUBMISSION,
+}
 NO_TARGET = (
     "No target is named.\nAdd --target=local, =production or =test, or set DATABOARD_TARGET."
 )
@@ -369,8 +386,8 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
         ("autum", "saffron", "a", STARTING_KIT): EVENT,
         ("autumn", "lovage", "a", STARTING_KIT): "The team lovage is not signed up to autumn.\n"
         "Sign it up: inv sign-up-team autumn lovage",
-        ("autumn", "saffron", "first", STARTING_KIT): "The team saffron already has a submission "
-        f"first in autumn.\n{OTHER}",
+        ("autumn", "saffron", "ranked", STARTING_KIT): "The team saffron already has a submission "
+        f"ranked in autumn.\n{OTHER}",
         ("autumn", "saffron", "..", STARTING_KIT): "'..' cannot be the name of a submission.\n"
         + LETTERS,
         ("autumn", "saffron", "a", "/nowhere"): "There is no folder /nowhere.\n"
@@ -425,6 +442,81 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
         ("autumn", "--limit", "1e3"): f"The limit is '1e3'.\n{COUNT}",
         ("autumn", "--xml"): unknown("leaderboard", "--xml"),
     },
+    "update-event": {
+        ("autum",): EVENT,
+        ("autumn", "--title= "): f"'' cannot be the title of an event.\n{TITLE}",
+        ("autumn", "--max-members=0"): f"The setting max_members is '0'.\n{COUNT}",
+        ("autumn", "--min-seconds=-1"): "The setting min_seconds is '-1'.\n"
+        "Use a whole number from 0 to 2147483647.",
+        ("autumn", "--is-public=maybe"): f"The setting is_public is 'maybe'.\n{BOOLEAN}",
+        ("autumn", "--opening-at=soon"): f"The setting opening_at is 'soon'.\n{WRITE_TIME}",
+        ("autumn", "--closing-at=0001-01-01T00:00+01:00"): "The setting closing_at is "
+        f"'0001-01-01T00:00+01:00'.\n{WRITE_TIME}",
+        ("autumn", "--opening-at=2026-12-01", "--closing-at=2026-11-30T23:30-00:30"): "The closing "
+        "of autumn at 2026-12-01 00:00 UTC is not after its opening at 2026-12-01 00:00 UTC.\n"
+        "Change both at once, or clear one with none.",
+        ("autumn", "--title=Fall", "--official-score=auc"): "The event autumn has no score type "
+        "'auc'.\nIt has acc.",
+        ("autumn", "--score-kind=median"): "'median' is no kind of score.\nUse bag or mean.",
+        ("autumn", "--time-limit=1.5"): f"The setting time_limit is '1.5'.\n{COUNT}",
+    },
+    **{
+        name: {("now",): unknown(name, "now")}
+        for name in (
+            *("list-workflow-element-types", "list-workflows", "list-score-types"),
+            *("list-problems", "list-events", "list-users", "list-teams", "keywords"),
+        )
+    },
+    "add-keyword": {
+        ("space", "topic"): "'topic' is no kind of keyword.\n"
+        "Use one of data_domain, data_science_theme.",
+        ("a b", "data_domain"): f"'a b' cannot be the name of a keyword.\n{LETTERS}",
+        ("space", "data_domain", "a\nb"): "'a\\nb' cannot be the title of a keyword.\n" + TITLE,
+    },
+    "set-keywords": {
+        ("smal", "space"): NO_PROBLEM,
+        ("small", "space"): "There is no keyword 'space'.\nAdd it with: inv add-keyword",
+        ("small", "a,a"): f"The list of keywords is 'a,a'.\n{NAMES}",
+    },
+    "delete-submission": {**ON_ONE},
+    "delete-event-team": {
+        ("autum", "saffron"): EVENT,
+        ("autumn", "safron"): NO_TEAM,
+        ("autumn", "lovage"): NO_SIGN_UP,
+    },
+    "delete-event": {("autum",): EVENT, ("autum", "--yes"): EVENT},
+    "delete-problem": {("smal",): NO_PROBLEM, ("smal", "--from-disk"): NO_PROBLEM},
+    "withdraw": {**ON_ONE},
+    "cancel": {
+        **ON_ONE,
+        ("autumn",): "Nothing of that is being trained.\n"
+        "What waits is taken back with: inv withdraw",
+    },
+    "exclude-from-ensemble": {**ON_ONE},
+    "credit": {
+        **ON_ONE,
+        ("autumn", "saffron", "ranked", "first=0.5"): f"'first=0.5' is no credit.\n{CREDIT}",
+        ("autumn", "saffron", "ranked", "a/b=1,a/b=1"): f"'a/b=1' is no credit.\n{CREDIT}",
+        ("autumn", "saffron", "ranked", "a/b=x"): f"The share of a/b is 'x'.\n{NUMBER}",
+        ("autumn", "saffron", "ranked", "a/b=0"): f"The share of 'a/b' is 0.\n{SHARE}",
+        ("autumn", "saffron", "ranked", "a/b=1.5"): f"The share of 'a/b' is 1.5.\n{SHARE}",
+        ("autumn", "saffron", "ranked", "a/b=.6,a/c=.6"): "The shares add up to 1.2.\n"
+        "They are at most 1 together.",
+        ("autumn", "saffron", "first", "saffron/ranked=1"): "'saffron/ranked' is no submission "
+        "from before first.\nCredit what was there before it: inv print-submissions autumn",
+        ("autumn", "saffron", "first", "saffron/first=1"): "'saffron/first' is no submission "
+        "from before first.\nCredit what was there before it: inv print-submissions autumn",
+    },
+    "score-submission": {
+        **ON_ONE,
+        ("autumn", "saffron", "first"): "Nothing of that is scored.\n"
+        "Train first: inv train-test autumn",
+    },
+    "export-leaderboards": {
+        ("autum", "boards"): EVENT,
+        ("autumn", "/dev/null"): "File exists: /dev/null",
+    },
+    "update-leaderboards": {("autum",): EVENT},
     "db-migrate": {
         (): missing("db-migrate", "message"),
         ("a\nb",): f"'a\\nb' cannot be the title of a migration.\n{TITLE}",
