@@ -17,7 +17,7 @@ from databoard import leaderboard
 from databoard.leaderboard import Board
 from databoard.model.event import Event
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+FORMULA = ("=", "+", "-", "@", "\t", "\n")
 BOARDS: dict[str, Callable[[Session, Event], Board]] = {
     "public": leaderboard.public,
     "private": leaderboard.private,
@@ -68,7 +68,10 @@ def plain(value: Any) -> Any:
 
 def safe_cell(value: Any) -> Any:
     """A text that a spreadsheet would take for a formula gets an apostrophe before it."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+    if not isinstance(value, str):
+        return value
+    text = value.replace("\r", "\n")  # the writer would not quote it, and end the line there
+    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def _replace(path: Path, write: Callable[[IO[str]], None]) -> None:

@@ -130,8 +130,8 @@ def _removal(
         lines.append(_counted(credits, "credit"))
     names = {EventTeam: "sign-up", Event: "event"}
     for table, others_which in others[:-1]:
-        count = session.scalar(select(func.count()).select_from(table).where(others_which)) or 0
-        lines.append(_counted(count, names[table]))
+        if count := session.scalar(select(func.count()).select_from(table).where(others_which)):
+            lines.append(_counted(count, names[table]))
     folders = [folder_of(settings, row.id) for row in found]
     lines += [f"the folder {path}" for path in paths]
     return Removal(what, tuple(lines), ((Submission, which), *others), (*folders, *paths))

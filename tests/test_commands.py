@@ -716,6 +716,29 @@ def test_a_challenge_is_set_up(
          "autumn."),
         ("set-state autumn saffron first deleted", "first of saffron in autumn: new -> deleted."),
         ("set-state autumn saffron first new", "first of saffron in autumn: deleted -> new."),
+        (f"submit autumn saffron first {kit}", "Submitted first of saffron to autumn."),
+        ("add-keyword images data_domain", "Added the keyword images (data_domain)."),
+        ("add-keyword clustering data_science_theme", "Added the keyword clustering "
+         "(data_science_theme)."),
+        ("set-keywords small images,clustering", "The keywords of small: images, clustering."),
+        ("set-keywords small none", "The keywords of small: none."),
+        ("update-event autumn --min-seconds=60 --opening-at=2026-12-01T09:00+02:00",
+         "Changed the event autumn: min_seconds 900 -> 60, opening_at none -> "
+         "2026-12-01T07:00:00+00:00."),
+        ("update-event autumn --opening-at=none --min-seconds=60", "Changed the event autumn: "
+         "opening_at 2026-12-01T07:00:00+00:00 -> none."),
+        ("update-event autumn --is-public=yes", "Changed the event autumn: nothing, it was so."),
+        ("credit autumn saffron second saffron/first=.3", "second of saffron owes 0.3 to "
+         "saffron/first."),
+        ("credit autumn saffron first", "first of saffron owes nothing."),
+        ("exclude-from-ensemble autumn saffron second", "second of saffron is out of the ensemble "
+         "of autumn. Blend it: inv compute-contributivity autumn"),
+        ("exclude-from-ensemble autumn saffron second --back", "second of saffron is again in the "
+         "ensemble of autumn. Blend it: inv compute-contributivity autumn"),
+        ("update-leaderboards", "There is nothing to update: a leaderboard is a query, and always "
+         "true."),
+        ("withdraw autumn saffron second", "Withdrew second of saffron from autumn."),
+        ("set-state autumn saffron second new", "second of saffron in autumn: deleted -> new."),
     ):  # fmt: skip
         variables = {"DATABOARD_DB_URL": migrated_url, "DATABOARD_DEPLOYMENT_PATH": str(deployment)}
         answer = typist(*typed.split(), **variables)
@@ -727,6 +750,55 @@ def test_a_challenge_is_set_up(
         ("starting_kit", "new"),
     ]
     assert len(list((deployment / "submissions").iterdir())) == 3
+    settings = json.loads(typist("update-event", "autumn", "--json", **variables).stdout)
+    assert (settings["min_seconds"], settings["official_score"]) == (60, "acc")
+    assert "min_seconds             60 " in typist("update-event", "autumn", **variables).stdout
+    for typed, kept, lines in (
+        ("delete-submission autumn saffron second", 2, 2),
+        ("delete-event-team autumn saffron", 0, 1),
+        ("delete-event autumn", 0, 0),
+        ("delete-problem small", 0, 1),
+    ):
+        shown = typist(*typed.split(), **variables)
+        assert shown.code == 1 and shown.stdout.startswith("This would delete the "), shown
+        assert shown.stdout.count("\n  with ") == lines, shown
+        assert shown.stderr == "Nothing was deleted. If it shall be, add --yes.\n"
+        gone = typist(*typed.split(), "--yes", **variables)
+        assert gone.stdout == shown.stdout.replace("This would delete", "Deleting") + "Deleted.\n"
+        assert (gone.code, gone.stderr) == (0, "")
+        assert len(list((deployment / "submissions").iterdir())) == kept
+    assert kit.is_dir()
+
+
+LISTS = {
+    "list-workflow-element-types": ("name", "kind", "workflows"),
+    "list-workflows": ("name", "elements"),
+    "list-score-types": ("name", "is_lower_the_better", "minimum", "maximum", "events"),
+    "list-problems": ("name", "title", "workflow", "events", "keywords"),
+    "list-events": ("name", "problem", "title", "is_public", "opening_at", "public_opening_at",
+                    "closing_at", "teams", "submissions"),
+    "list-users": ("name", "firstname", "lastname", "email", "access_level", "created_at"),
+    "list-teams": ("name", "members", "events"),
+    "keywords": ("name", "kind", "description", "problems"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_lists_as_table_and_json(unchanged: World, name: str) -> None:
+    rows = json.loads(unchanged.inv(name, "--json").stdout)
+    assert all(tuple(row) == LISTS[name] for row in rows)
+    table = unchanged.inv(name)
+    assert (table.code, table.stderr) == (0, "") and bool(rows) != ("nothing yet" in table.stdout)
+    for row in rows:
+        assert re.search(rf"^  {row['name']} ", table.stdout, re.MULTILINE)
+
+
+def test_boards_are_exported(world: World, tmp_path: Path) -> None:
+    said = world.inv("export-leaderboards", "autumn", str(tmp_path / "boards"))
+    assert (said.code, said.stderr) == (0, "")
+    assert sorted(said.stdout.split()) == sorted(map(str, (tmp_path / "boards").iterdir()))
+    board = (tmp_path / "boards" / "autumn_public.json").read_text()
+    assert board == world.inv("leaderboard", "autumn", "--json").stdout
 
 
 @pytest.mark.parametrize("typed", ["True", "true", "1", "yes", "YES", "False", "0", "no"])
