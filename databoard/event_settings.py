@@ -111,7 +111,7 @@ def update_event(session: Session, name: str, **settings: Any) -> Event:
     _check_times(event)
     if "max_members" in values:
         _check_teams(session, event)
-    if official is not None and official != event.score_types[0].score_type.name:
+    if official is not None and official != SETTINGS["official_score"].of(event):
         make_official(session, event, official)
     return event
 
