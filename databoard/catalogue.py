@@ -8,13 +8,16 @@ from databoard.errors import InvalidValue
 from databoard.kits import Element
 from databoard.lookup import check_free, find, present
 from databoard.model.problem import (
+    KEYWORD_KINDS,
     KINDS,
+    Keyword,
+    Problem,
     ScoreType,
     Workflow,
     WorkflowElement,
     WorkflowElementType,
 )
-from databoard.names import printable
+from databoard.names import check_title, printable
 
 
 def add_workflow_element_type(session: Session, name: str, kind: str) -> WorkflowElementType:
@@ -66,3 +69,23 @@ def add_score_type(
     )
     session.add(score_type)
     return score_type
+
+
+def add_keyword(session: Session, name: str, kind: str, description: str = "") -> Keyword:
+    """Register a data domain or a data science theme. Raises InvalidValue, AlreadyThere."""
+    if kind not in KEYWORD_KINDS:
+        raise InvalidValue(
+            f"{printable(kind)} is no kind of keyword.", f"Use one of {', '.join(KEYWORD_KINDS)}."
+        )
+    if description:
+        description = check_title("keyword", description)
+    keyword = Keyword(name=check_free(session, Keyword, name), kind=kind, description=description)
+    session.add(keyword)
+    return keyword
+
+
+def set_keywords(session: Session, problem_name: str, names: Sequence[str]) -> Problem:
+    """Attach these keywords to a problem, and no others. Raises NotFound."""
+    problem = find(session, Problem, problem_name)
+    problem.keywords = [find(session, Keyword, name) for name in names]
+    return problem

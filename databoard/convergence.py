@@ -16,6 +16,7 @@ from databoard import catalogue, events, kits, people
 from databoard.config import Settings
 from databoard.database import session_scope
 from databoard.errors import DataboardError, KitError, NotFound
+from databoard.event_settings import SETTINGS
 from databoard.kits import KitSummary
 from databoard.lookup import find, present
 from databoard.manifest import Direction, Manifest
@@ -103,7 +104,9 @@ def _converge(
         _register(session, manifest)
         if isinstance(summary, KitSummary):
             problem = events.put_problem(session, manifest.problem, summary)
-            event = events.put_event(session, problem, manifest.name, summary, _given(manifest))
+            event = events.put_event(
+                session, problem, manifest.name, summary, manifest.event, manifest.environment
+            )
             session.flush()
             difference.wanting += _sign_up(session, manifest, event, prune)
         else:
@@ -115,11 +118,6 @@ def _converge(
         if before.get(what) != after.get(what)
     ]
     return difference, sorted(disturbed)
-
-
-def _given(manifest: Manifest) -> dict[str, object]:
-    environment = {} if manifest.environment is None else {"requirements": manifest.environment}
-    return {**manifest.event, **environment}
 
 
 def _register(session: Session, manifest: Manifest) -> None:
@@ -211,7 +209,7 @@ def _stand(session: Session, manifest: Manifest, summary: KitSummary | KitError)
 def _stand_of(session: Session, event: Event, manifest: Manifest) -> Stand:
     stand = {f"event {event.name}": event.title}
     for setting in manifest.event:
-        stand[f"event {event.name}: {setting}"] = str(getattr(event, setting))
+        stand[f"event {event.name}: {setting}"] = str(SETTINGS[setting].of(event))
     stand[f"event {event.name}: folds"] = f"{event.n_folds} ({event.folds_digest[:12]})"
     stand[f"event {event.name}: score types"] = ", ".join(
         score.score_type.name for score in event.score_types

@@ -1,7 +1,7 @@
 """Engines, transactions, migrations, and the few places where the two dialects differ."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from databoard.migration import Migration
 from databoard.names import printable
 
 MIGRATIONS = ROOT / "migrations"
+AFTER_COMMIT = "databoard.after_commit"
 UPGRADING = 0x64617461  # our advisory lock in PostgreSQL: any number that nobody else takes
 
 
@@ -40,6 +41,13 @@ def session_scope(engine: Engine) -> Iterator[Session]:
     """A session that writes: committed at the end, rolled back on any error."""
     with Session(engine, expire_on_commit=False) as session, session.begin():
         yield session
+    for do in session.info.get(AFTER_COMMIT, ()):
+        do()
+
+
+def after_commit(session: Session, do: Callable[[], object]) -> None:
+    """What a `session_scope` does once it is committed, such as removing files."""
+    session.info.setdefault(AFTER_COMMIT, []).append(do)
 
 
 @contextmanager

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from databoard import kits, people, submissions
 from databoard.config import Settings
-from databoard.errors import AlreadyThere, DataboardError, NotFound
+from databoard.errors import DataboardError, NotFound
 from databoard.lookup import find
 from databoard.model.event import Event, EventTeam
 from databoard.model.people import Team
+from databoard.model.submission import Submission
 
 FOLDER = "deposited_submissions"
 
@@ -38,9 +40,13 @@ def submit_deposited(session: Session, settings: Settings, event_name: str) -> l
             f"The kit {event.problem.name} brings no submissions along.",
             f"Put them into {folder}/TEAM/NAME/.",
         )
+    there = select(Team.name, Submission.name).join(Submission.team)
+    present = {tuple(row) for row in session.execute(there.where(Submission.event_id == event.id))}
     deposits = []
     for path in paths:
         team, name = path.parent.name, path.name
+        if (team, name) in present:
+            continue
         try:
             with session.begin_nested():
                 row = find(session, Team, team)
@@ -48,8 +54,6 @@ def submit_deposited(session: Session, settings: Settings, event_name: str) -> l
                     people.sign_up_team(session, event_name, team)
                     session.flush()
                 submissions.submit(session, settings, event_name, team, name, path)
-        except AlreadyThere:
-            continue
         except DataboardError as error:
             deposits.append(Deposit(team, name, error))
         else:

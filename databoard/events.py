@@ -11,6 +11,8 @@ from databoard.catalogue import add_missing_types, add_score_type, add_workflow
 from databoard.config import Settings
 from databoard.database import session_scope
 from databoard.errors import DataboardError
+from databoard.event_settings import make_official, read_settings
+from databoard.event_settings import update_event as update_event
 from databoard.kits import KitSummary
 from databoard.lookup import check_free, find
 from databoard.model.event import Event, EventScoreType
@@ -62,20 +64,22 @@ def add_event(
     problem_name: str,
     name: str,
     title: str | None = None,
-    is_public: bool | None = None,
+    *,
     force: bool = False,
-    time_limit: int | None = None,
-    memory_limit: int | None = None,
+    requirements: str | None = None,
+    **given: Any,
 ) -> Event:
     """Open a problem as an event, with the folds and score types of its kit.
 
-    `force` changes an event that is there. What is None stays as it is, or is the default: the
-    problem's title, not public, 3600 seconds for all folds of a submission, 4096 MB for each.
-    Raises NotFound, KitError, AlreadyThere, DataboardError (a score type is registered otherwise).
+    `given` are settings, as of `event_settings.SETTINGS`; `requirements` those of the environment
+    its kit runs in. `force` changes an event that is there. What is None stays as it is, or is the
+    default: the problem's title, not public, 3600 seconds for all folds of a submission.
+    Raises NotFound, KitError, AlreadyThere, InvalidValue, DataboardError (a score type is
+    registered otherwise).
     """
     check_name("event", name)
-    if title is not None:
-        title = check_title("event", title)
+    given = {"title": title, **given}
+    given = read_settings({setting: value for setting, value in given.items() if value is not None})
     with session_scope(engine) as session:
         find(session, Problem, problem_name)
         if not force:
@@ -85,18 +89,17 @@ def add_event(
     with session_scope(engine) as session:
         if not force:
             check_free(session, Event, name, CHANGE)
-        given = {
-            "title": title,
-            "is_public": is_public,
-            "time_limit": time_limit,
-            "memory_limit": memory_limit,
-        }
-        given = {setting: value for setting, value in given.items() if value is not None}
-        return put_event(session, find(session, Problem, problem_name), name, summary, given)
+        problem = find(session, Problem, problem_name)
+        return put_event(session, problem, name, summary, given, requirements)
 
 
 def put_event(
-    session: Session, problem: Problem, name: str, summary: KitSummary, given: Mapping[str, Any]
+    session: Session,
+    problem: Problem,
+    name: str,
+    summary: KitSummary,
+    given: Mapping[str, Any],
+    requirements: str | None = None,
 ) -> Event:
     """Open an event with these settings, or bring it up to them and to its kit.
 
@@ -110,10 +113,11 @@ def put_event(
             f"The event {name} is of the problem {event.problem.name}, not {problem.name}.",
             "Choose another event name.",
         )
-    for setting, value in given.items():
-        setattr(event, setting, value)
+    if requirements is not None:
+        event.requirements = requirements
     _take_over(session, event, summary)
-    return event
+    session.flush()
+    return update_event(session, name, **given)
 
 
 def _take_over(session: Session, event: Event, summary: KitSummary) -> None:
@@ -123,7 +127,9 @@ def _take_over(session: Session, event: Event, summary: KitSummary) -> None:
     with what could not be trained for that reason.
     """
     wanted = [(_score_type_of(session, kit), kit.precision) for kit in summary.score_types]
-    present = [(score.score_type, score.precision) for score in event.score_types]
+    # Ids are in the kit's order; positions are those of the boards.
+    in_order = sorted(event.score_types, key=lambda score: score.id)
+    present = [(score.score_type, score.precision) for score in in_order]
     if (event.folds_digest, present) == (summary.folds_digest, wanted):
         return
     event.n_folds, event.folds_digest = summary.n_folds, summary.folds_digest
@@ -131,12 +137,17 @@ def _take_over(session: Session, event: Event, summary: KitSummary) -> None:
     session.flush()
     is_stale = Submission.state.in_((SCORED, CHECKING_ERROR, *LEASED))
     put_back(session, (Submission.event_id == event.id) & is_stale)
+    chosen = event.score_types[0].score_type.name if event.score_types else ""
+    is_chosen = event.score_types[:1] != in_order[:1]  # by an admin: not the first of the kit
     event.score_types = []
     session.flush()
     event.score_types = [
         EventScoreType(score_type=score_type, position=position, precision=precision)
         for position, (score_type, precision) in enumerate(wanted)
     ]
+    if is_chosen and chosen in [score_type.name for score_type, _ in wanted]:
+        session.flush()
+        make_official(session, event, chosen)
 
 
 def list_events(session: Session) -> list[tuple[Event, int]]:

@@ -15,6 +15,7 @@ _WHAT = {  # by table, as importing all of them is slow
     "workflow_element_type": ("workflow element type", "add-workflow-element-type"),
     "workflow": ("workflow", "add-workflow"),
     "score_type": ("score type", "add-score-type"),
+    "keyword": ("keyword", "add-keyword"),
     "problem": ("problem", "add-problem"),
     "event": ("event", "add-event"),
     "team": ("team", "create-user"),

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from databoard.config import ROOT, shown_path
 from databoard.errors import InvalidValue, NotFound
-from databoard.model.event import SCORE_KINDS
+from databoard.event_settings import SETTINGS, Setting
 from databoard.model.problem import KINDS
-from databoard.names import check_name, check_title, printable, suggest
-from databoard.yamlfile import Entry, Reader, choice, whole
+from databoard.names import check_name, printable, suggest
+from databoard.yamlfile import Entry, Reader, choice
 from databoard.yamlfile import read as read_yaml
 
+Read = TypeVar("Read")
 FOLDER = ROOT / "databoard" / "specific" / "events"
 
 
@@ -75,23 +76,18 @@ def load(name: str, folder: Path = FOLDER) -> Manifest:
 
 def _name_of(kind: str) -> Reader:
     def read(entry: Entry) -> str:
-        return _checked(entry, lambda text: check_name(kind, text))
+        name = entry.text()
+        return _checked(entry, lambda: check_name(kind, name))
 
     return read
 
 
-def _title(entry: Entry) -> str:
-    return _checked(entry, lambda text: check_title("event", text))
-
-
-def _checked(entry: Entry, check: Any) -> str:
+def _checked(entry: Entry, check: Callable[[], Read]) -> Read:
+    """What the check gives; its mistake is told with the line."""
     try:
-        checked: str = check(entry.text())
+        return check()
     except InvalidValue as error:
-        if error.message.startswith(entry.where):
-            raise
         raise entry.wrong(error.message.rstrip("."), error.hint) from None
-    return checked
 
 
 def _names_of(kind: str) -> Reader:
@@ -144,17 +140,20 @@ def _requirements(entry: Entry) -> str:
     return "".join(f"{item.text().strip()}\n" for item in entry.items())
 
 
+def _setting(setting: Setting) -> Reader:
+    def read(entry: Entry) -> Any:
+        if entry.kind in ("map", "seq", "!env", "!file"):
+            raise entry.has_to_be("a single value")
+        return _checked(entry, lambda: setting.read(str(entry.node.value)))
+
+    return read
+
+
 def _settings(entry: Entry) -> dict[str, Any]:
     return entry.settings(EVENT, "an event")
 
 
-EVENT: dict[str, Reader] = {
-    "title": _title,
-    "is_public": _flag,
-    "score_kind": choice(SCORE_KINDS),
-    "time_limit": whole(1, 10**7),
-    "memory_limit": whole(1, 10**7),
-}
+EVENT = {name: _setting(setting) for name, setting in SETTINGS.items()}
 MANIFEST: dict[str, Reader] = {
     "workflow_element_types": _by_name("workflow element type", choice(KINDS)),
     "workflow": _by_name("workflow", _names_of("workflow element type")),

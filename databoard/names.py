@@ -4,6 +4,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
+from datetime import UTC, date, datetime
 
 from databoard.errors import InvalidValue
 
@@ -78,6 +79,23 @@ def as_count(what: str, value: str | int, least: int = 1, most: int = MAX_COUNT)
             f"{what} is {printable(str(value))}.", f"Use a whole number from {least} to {most}."
         )
     return number
+
+
+def as_time(what: str, value: str | date | None) -> datetime | None:
+    """Read a time in ISO 8601, in UTC unless it names a zone; `none` is None. Raises InvalidValue.
+
+    A date alone is its midnight.
+    """
+    if value is None or str(value).strip().lower() == "none":
+        return None
+    try:
+        time = datetime.fromisoformat(str(value).strip())
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise InvalidValue(
+            f"{what} is {printable(str(value))}.",
+            "Write a time as 2026-11-30T18:00 (UTC) or 2026-11-30T18:00+01:00, or none.",
+        ) from None
 
 
 def as_list(what: str, value: str) -> list[str]:

@@ -1,72 +1,128 @@
 """Submitting: files and a row, in one transaction; and what may become of a submission by hand."""
 
-import hashlib
-import os
 import shutil
-import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, case, delete, select, update
 from sqlalchemy.orm import Session, contains_eager
 
 from databoard import kits
 from databoard.config import Settings
+from databoard.database import after_commit
 from databoard.errors import AlreadyThere, DataboardError, InvalidValue, NotFound
-from databoard.files import open_plain
 from databoard.lookup import find
+from databoard.model.base import db_now
 from databoard.model.event import Event, EventTeam
 from databoard.model.people import Team
-from databoard.model.problem import Workflow
-from databoard.model.states import NEW, SET_BY_HAND, STATES, TRANSITIONS
-from databoard.model.submission import BLANK, FoldRun, Submission, SubmissionScore
+from databoard.model.states import (
+    DELETED,
+    ERROR_OF,
+    FAILED,
+    LEASED,
+    NEW,
+    SET_BY_HAND,
+    STATES,
+    TRANSITIONS,
+)
+from databoard.model.submission import (
+    BLANK,
+    FoldRun,
+    Submission,
+    SubmissionCredit,
+    SubmissionScore,
+)
 from databoard.names import check_name, printable
+from databoard.quota import check_may_submit
+from databoard.submitted import SubmittedFile, digest_of, read_files, store
 
-MAX_FILE_SIZE = 100 * 1024**2
-IGNORED = ("__pycache__", "training_output")  # left behind by ramp-test
-
-
-@dataclass(frozen=True)
-class SubmittedFile:
-    """One file of a submission, read."""
-
-    name: str
-    content: bytes
+CANCELLED = "cancelled"  # the error kind of what a person has ended
 
 
 def folder_of(settings: Settings, submission_id: int) -> Path:
-    """Where a submission lives: `files/`, and `predictions/<attempt>/` once it is scored."""
+    """Where a submission lives: its files, and `predictions/<attempt>/` once it is scored."""
     return settings.submissions_path / f"submission_{submission_id:09d}"
 
 
+def files_of(settings: Settings, submission: Submission) -> Path:
+    """The folder of a submission's files.
+
+    Those that replaced others have a folder named by their digest: which files are the
+    submission's is decided by its row alone.
+    """
+    folder = folder_of(settings, submission.id)
+    replaced = folder / f"files-{submission.files_digest}"
+    return replaced if replaced.is_dir() else folder / "files"
+
+
 def submit(
-    session: Session, settings: Settings, event_name: str, team_name: str, name: str, path: Path
+    session: Session,
+    settings: Settings,
+    event_name: str,
+    team_name: str,
+    name: str,
+    path: Path,
+    *,
+    is_admin: bool = True,
 ) -> Submission:
     """Submit the folder `path` (or the one file, where the workflow has one element).
 
+    Under a name that is taken it replaces the files, while that submission is new or has failed.
+    Unless `is_admin`, the event must be open, and the last submission of the team old enough.
     Raises NotFound, AlreadyThere, InvalidValue (a file is missing, too much, too large, or no
-    plain file), DataboardError (the team is not signed up).
+    plain file), NotNow, DataboardError (the team is not signed up).
     """
     check_name("submission", name)
     event, team = find(session, Event, event_name), find(session, Team, team_name)
-    if session.get(EventTeam, (event.id, team.id)) is None:
+    # Who submits for a team at the same time waits here until this transaction has ended.
+    if session.get(EventTeam, (event.id, team.id), with_for_update=True) is None:
         raise DataboardError(
             f"The team {team_name} is not signed up to {event_name}.",
             f"Sign it up: inv sign-up-team {event_name} {team_name}",
         )
-    taken = select(Submission.id).filter_by(event_id=event.id, team_id=team.id, name=name)
-    if session.scalar(taken) is not None:
+    taken = select(Submission).filter_by(event_id=event.id, team_id=team.id, name=name)
+    submission = session.scalar(taken.with_for_update().execution_options(populate_existing=True))
+    if submission is not None and submission.state not in (NEW, *FAILED):
         raise AlreadyThere(
             f"The team {team_name} already has a submission {name} in {event_name}.",
             "Choose another name.",
         )
+    if not is_admin:
+        check_may_submit(session, event, team, submission)
     files = read_files(path, event.problem.workflow)
-    submission = Submission(event=event, team=team, name=name, files_digest=digest_of(files))
+    digest = digest_of(files)
+    if submission is not None:
+        _replace(session, settings, submission, files, digest)
+        return submission
+    submission = Submission(event=event, team=team, name=name, files_digest=digest)
     session.add(submission)
     session.flush()
-    _store(files, folder_of(settings, submission.id))
+    # The transaction is not committed yet: a folder that is there was left by one that never was.
+    shutil.rmtree(folder_of(settings, submission.id), ignore_errors=True)
+    store(files, folder_of(settings, submission.id) / "files")
     return submission
+
+
+def _replace(
+    session: Session,
+    settings: Settings,
+    submission: Submission,
+    files: Sequence[SubmittedFile],
+    digest: str,
+) -> None:
+    """Other files for a submission, which waits for training again; its credits were the old's."""
+    if digest != submission.files_digest:
+        before = files_of(settings, submission)
+        store(files, folder_of(settings, submission.id) / f"files-{digest}")
+        after_commit(session, partial(shutil.rmtree, before, ignore_errors=True))
+    put_back(session, Submission.id == submission.id)
+    own = SubmissionCredit.submission_id == submission.id
+    session.execute(delete(SubmissionCredit).where(own))
+    submission.files_digest = digest
+    submission.submitted_at = db_now()
+    session.flush()
+    session.refresh(submission)
 
 
 def submit_starting_kit(
@@ -77,57 +133,6 @@ def submit_starting_kit(
     kit = kits.find_kit(event.problem.name, settings.kits_path)
     path = kits.starting_kit_of(kit)
     return submit(session, settings, event_name, team_name, kits.STARTING_KIT, path)
-
-
-def read_files(path: Path, workflow: Workflow) -> list[SubmittedFile]:
-    """Read the files of a submission: exactly one per workflow element.
-
-    A code element `x` is the file `x.py`; a data or text element may have any suffix. Raises
-    InvalidValue.
-    """
-    if path.is_file() and len(workflow.elements) == 1:
-        present = {path.name: path}
-    elif path.is_dir():
-        present = {
-            entry.name: entry
-            for entry in sorted(path.iterdir())
-            if not entry.name.startswith(".") and entry.name not in IGNORED
-        }
-    else:
-        raise InvalidValue(f"There is no folder {path}.", "Give the folder with the files.")
-    chosen: dict[str, Path] = {}
-    for element in workflow.elements:
-        wanted = element.type.name
-        if element.type.kind == "code":
-            matches = [file for file in present if file == f"{wanted}.py"]
-        else:
-            matches = [file for file in present if Path(file).stem == wanted]
-        if len(matches) != 1:
-            suffix = ".py" if element.type.kind == "code" else ".*"
-            count = f"{len(matches)} files" if matches else "no file"
-            raise InvalidValue(
-                f"The submission has {count} {wanted}{suffix}.",
-                f"The workflow {workflow.name} wants one file for each of: "
-                f"{', '.join(workflow.element_names)}.",
-            )
-        chosen[matches[0]] = present[matches[0]]
-    extra = sorted(set(present) - set(chosen))
-    if extra:
-        raise InvalidValue(
-            f"The submission has a file {printable(extra[0])}, which the workflow "
-            f"{workflow.name} does not know.",
-            f"Leave just: {', '.join(chosen)}.",
-        )
-    return [SubmittedFile(name, _read(file)) for name, file in chosen.items()]
-
-
-def digest_of(files: Sequence[SubmittedFile]) -> str:
-    """A fingerprint of names and contents: SHA-256."""
-    digest = hashlib.sha256()
-    for file in sorted(files, key=lambda file: file.name):
-        digest.update(f"{file.name}\0{len(file.content)}\0".encode())
-        digest.update(file.content)
-    return digest.hexdigest()
 
 
 def find_submission(session: Session, event_name: str, team_name: str, name: str) -> Submission:
@@ -141,6 +146,18 @@ def find_submission(session: Session, event_name: str, team_name: str, name: str
             f"See: inv print-submissions {event_name}",
         )
     return submission
+
+
+def select_some(
+    session: Session, event_name: str, team_name: str = "", name: str = ""
+) -> ColumnElement[bool]:
+    """What selects the submissions of an event, of a team or of a name. Raises NotFound."""
+    if name:
+        return Submission.id == find_submission(session, event_name, team_name, name).id
+    which = Submission.event_id == find(session, Event, event_name).id
+    if team_name:
+        which &= Submission.team_id == find(session, Team, team_name).id
+    return which
 
 
 def list_submissions(
@@ -218,41 +235,40 @@ def put_back(session: Session, which: ColumnElement[bool]) -> int:
     return count
 
 
-def _read(path: Path) -> bytes:
-    """Read a plain file: no link, no device, not too large. Raises InvalidValue."""
-    try:
-        file = open_plain(path)
-    except OSError as error:
-        raise InvalidValue(
-            f"The file {printable(path.name)} cannot be read: {error.strerror}.",
-            "Submit plain files, no links.",
-        ) from error
-    if file is None:
-        raise InvalidValue(f"{printable(path.name)} is not a plain file.", "Submit plain files.")
-    with file:
-        content = file.read(MAX_FILE_SIZE + 1)
-    if len(content) > MAX_FILE_SIZE:
-        raise InvalidValue(
-            f"The file {printable(path.name)} is larger than {MAX_FILE_SIZE // 1024**2} MB.",
-            "Submit less.",
-        )
-    return content
+def cancel(session: Session, which: ColumnElement[bool]) -> int:
+    """End what is being trained among `which`; returns how many.
 
-
-def _store(files: Sequence[SubmittedFile], folder: Path) -> None:
-    """Write the files, whole or not at all.
-
-    The caller's transaction is not committed yet: a folder that is already there was left by
-    one that never was.
+    Each ends in the failure that its state leads to, with the kind `cancelled`: a legal step for
+    every leased state, it leaves the submission visible, and its team may send it again. The
+    worker, whose lease is gone, ends its processes when it looks, which is twice a second.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".incoming-") as incoming:
-        staged = Path(incoming) / folder.name
-        (staged / "files").mkdir(parents=True)
-        for file in files:
-            with (staged / "files" / file.name).open("xb") as target:
-                target.write(file.content)
-                target.flush()
-                os.fsync(target.fileno())
-        shutil.rmtree(folder, ignore_errors=True)
-        staged.rename(folder)
+    chosen = select(Submission.id).where(which, Submission.state.in_(LEASED))
+    ids = session.scalars(chosen.with_for_update()).all()
+    session.execute(
+        update(Submission)
+        .where(Submission.id.in_(ids))
+        .values(
+            state=case(ERROR_OF, value=Submission.state),
+            worker=None,
+            lease_end=None,
+            ended_at=db_now(),
+            error_kind=CANCELLED,
+            error_message="Cancelled by a person.",
+        )
+        .execution_options(synchronize_session="fetch")
+    )
+    return len(ids)
+
+
+def withdraw(session: Session, submission: Submission) -> None:
+    """Take a submission back: it is hidden everywhere, and ends at once if it is being trained.
+
+    Raises DataboardError: it is withdrawn already.
+    """
+    cancel(session, Submission.id == submission.id)
+    session.refresh(submission, with_for_update=True)
+    if submission.state == DELETED:
+        raise DataboardError(
+            f"The submission {submission.name} is withdrawn already.", "There is nothing to do."
+        )
+    set_state(session, submission, DELETED)

@@ -106,22 +106,29 @@ def add_event(
     force=False,
 ):
     """Open a problem as an event."""
-    from databoard import events
+    from databoard import events, manifest
     from databoard.names import as_count
 
     limits = {
         "time_limit": time_limit and as_count("The time limit", time_limit),
         "memory_limit": memory_limit and as_count("The memory limit", memory_limit),
     }
+    given = {"is_public": is_public or None, **limits}
+    name, requirements = event or problem, None
+    if event is LEFT_OUT and problem in manifest.names():
+        found = manifest.load(problem)
+        problem, requirements = found.problem, found.environment
+        typed = {setting: value for setting, value in given.items() if value is not None}
+        given = {**found.event, **typed}
     with opened() as (settings, engine):
         added = events.add_event(
             engine,
             settings,
             problem,
-            event or problem,
-            title or None,
-            is_public=is_public or None,
+            name,
+            title or given.pop("title", None),
             force=force,
-            **limits,
+            requirements=requirements,
+            **given,
         )
     print(f"Added the event {added.name}: {added.title}, {added.n_folds} folds.")

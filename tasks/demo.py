@@ -34,7 +34,7 @@ SUBMISSIONS = {
 
 @command()
 def demo(ctx):
-    """Watch a data challenge: set up, trained, ranked."""
+    """Watch a challenge: set up, trained, ranked."""
     show_challenge()
     print("\nSee it in a browser: ./inv serve, then http://127.0.0.1:8080/")
 

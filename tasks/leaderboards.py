@@ -1,6 +1,6 @@
 """Commands of admins: leaderboards."""
 
-from tasks.command import command, opened
+from tasks.command import LEFT_OUT, command, opened
 
 
 @command(
@@ -56,3 +56,31 @@ def leaderboard(
     rows = board.rows[:most]
     write = print_json if json else print_csv if csv else print_board
     write(boards.Board(board.title, board.columns, rows))
+
+
+@command(help={"event": "Name of the event.", "folder": "Folder for the files; made if need be."})
+def export_leaderboards(ctx, event, folder):
+    """Write all boards of an event as files."""
+    from pathlib import Path
+
+    from databoard import export
+    from databoard import leaderboard as boards
+    from databoard.database import reading
+
+    with opened() as (_, engine), reading(engine) as session:
+        found = boards.load_event(session, event)
+        paths = export.export_boards(session, found, Path(folder).expanduser())
+    for path in paths:
+        print(path)
+
+
+@command(help={"event": "Name of the event."})
+def update_leaderboards(ctx, event=LEFT_OUT):
+    """Say why leaderboards need no update."""
+    if event:
+        from databoard import leaderboard as boards
+        from databoard.database import reading
+
+        with opened() as (_, engine), reading(engine) as session:
+            boards.load_event(session, event)
+    print("There is nothing to update: a leaderboard is a query, and always true.")

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from databoard.model.states import FAILED, SCORED
 from databoard.training.assignment import Progress as News
+from databoard.training.outcome import Work
 
 
 @contextmanager
@@ -38,3 +39,21 @@ def showing_progress() -> Iterator[tuple[Callable[[News], None], list[str]]]:
                 ended.append(what)
 
         yield report, ended
+
+
+@contextmanager
+def counting() -> Iterator[Callable[[Work, int, int], None]]:
+    """What to tell each submission that is through, its number and how many there are."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("scoring", total=None)
+
+        def report(work: Work, number: int, total: int) -> None:
+            progress.update(bar, completed=number, total=total)
+            console.print(f"{work.label}: scored")
+
+        yield report

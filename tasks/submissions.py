@@ -1,6 +1,6 @@
 """Commands of admins: submissions and their states."""
 
-from tasks.command import command, opened
+from tasks.command import LEFT_OUT, command, opened
 
 
 @command(
@@ -43,7 +43,7 @@ def submit_starting_kit(ctx, event, team):
     }
 )
 def set_state(ctx, event, team, submission, state):
-    """Put a submission back in the queue, or delete it."""
+    """Put a submission back, or delete it."""
     from databoard import submissions
     from databoard.database import session_scope
 
@@ -52,6 +52,98 @@ def set_state(ctx, event, team, submission, state):
         source = found.state
         submissions.set_state(session, found, state)
     print(f"{submission} of {team} in {event}: {source} -> {state}.")
+
+
+ONE = {"event": "Name of the event.", "team": "Name of the team."}
+ONE |= {"submission": "Name of the submission."}
+SOME = {"event": "Name of the event.", "team": "Only of this team."}
+SOME |= {"submission": "Only this submission."}
+
+
+@command(help=ONE)
+def withdraw(ctx, event, team, submission):
+    """Take a submission back: it is hidden."""
+    from databoard import submissions
+    from databoard.database import session_scope
+
+    with opened() as (_, engine), session_scope(engine) as session:
+        found = submissions.find_submission(session, event, team, submission)
+        submissions.withdraw(session, found)
+    print(f"Withdrew {submission} of {team} from {event}.")
+
+
+@command(help=SOME)
+def cancel(ctx, event, team=LEFT_OUT, submission=LEFT_OUT):
+    """End what is being trained, at once."""
+    from databoard import submissions
+    from databoard.database import session_scope
+    from databoard.errors import DataboardError
+
+    with opened() as (_, engine), session_scope(engine) as session:
+        which = submissions.select_some(session, event, team, submission)
+        count = submissions.cancel(session, which)
+    if not count:
+        raise DataboardError(
+            "Nothing of that is being trained.",
+            "What waits is taken back with: inv withdraw",
+        )
+    print(f"Cancelled {count} of {event}.")
+
+
+@command(help={**ONE, "back": "Let it into the ensemble again."})
+def exclude_from_ensemble(ctx, event, team, submission, back=False):
+    """Keep a submission out of the ensemble."""
+    from databoard import submissions
+    from databoard.database import session_scope
+
+    with opened() as (_, engine), session_scope(engine) as session:
+        found = submissions.find_submission(session, event, team, submission)
+        found.is_in_ensemble = back
+    print(
+        f"{submission} of {team} is {'again in' if back else 'out of'} the ensemble of {event}. "
+        f"Blend it: inv compute-contributivity {event}"
+    )
+
+
+@command(
+    help={
+        **ONE,
+        "sources": "TEAM/SUBMISSION=SHARE with commas between several, or none. Shows without it.",
+    }
+)
+def credit(ctx, event, team, submission, sources=LEFT_OUT):
+    """Say what a submission owes to older ones."""
+    from databoard import credits, submissions
+    from databoard.database import session_scope
+
+    typed = credits.read_credits(sources) if sources else None
+    with opened() as (_, engine), session_scope(engine) as session:
+        found = submissions.find_submission(session, event, team, submission)
+        if typed is not None:
+            credits.set_credits(session, found, typed)
+        owed = credits.credits_of(session, found)
+    shares = [f"{share:g} to {source}/{name}" for (source, name), share in owed.items()]
+    print(f"{submission} of {team} owes {', '.join(shares) or 'nothing'}.")
+
+
+@command(help=SOME)
+def score_submission(ctx, event, team=LEFT_OUT, submission=LEFT_OUT):
+    """Score stored predictions again, untrained."""
+    import asyncio
+
+    from databoard import submissions
+    from databoard.database import reading
+    from databoard.errors import DataboardError
+    from databoard.training.rescoring import score_again
+    from tasks.progress import counting
+
+    with opened() as (settings, engine), counting() as report:
+        with reading(engine) as session:
+            which = submissions.select_some(session, event, team, submission)
+        count = asyncio.run(score_again(engine, settings, which, report))
+    if not count:
+        raise DataboardError("Nothing of that is scored.", f"Train first: inv train-test {event}")
+    print(f"Scored {count} of {event} again.")
 
 
 @command(

@@ -1,14 +1,13 @@
 """Boards on a terminal, as JSON and as CSV."""
 
-import csv
 import json
-import math
 import sys
 from collections.abc import Sequence
 from datetime import datetime
 from io import StringIO
 from typing import Any
 
+from databoard.export import plain, write_csv, write_json
 from databoard.leaderboard import Board, Column
 
 
@@ -63,17 +62,18 @@ def used(widths: list[int]) -> int:
 
 def print_json(board: Board) -> None:
     """A list of objects."""
-    names = [column.name for column in board.columns]
-    rows = [dict(zip(names, map(plain, row), strict=True)) for row in board.rows]
-    json.dump(rows, sys.stdout, indent=1)
-    print()
+    write_json(board, sys.stdout)
 
 
 def print_csv(board: Board) -> None:
     """A header and a line per row."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow([column.name for column in board.columns])
-    writer.writerows([plain(value) for value in row] for row in board.rows)
+    write_csv(board, sys.stdout)
+
+
+def print_settings(settings: dict[str, Any]) -> None:
+    """One object."""
+    json.dump({name: plain(value) for name, value in settings.items()}, sys.stdout, indent=1)
+    print()
 
 
 def cell(row: Sequence[Any], index: int, columns: Sequence[Column]) -> str:
@@ -93,10 +93,3 @@ def shown(value: Any, column: Column) -> str:
     if column.precision is not None:
         return f"{value:.{column.precision}f}"
     return str(value)
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON and CSV have it."""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -13,11 +13,11 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = [
     {"errors", "names", "files", "config", "yamlfile"},
-    {"model", "migration", "database", "dump", "lookup", "kits"},
+    {"model", "migration", "database", "dump", "lookup", "kits", "submitted"},
     {
-        *("catalogue", "events", "people", "submissions", "ranking", "leaderboard"),
-        *("manifest", "convergence", "plugins"),
-        *("kitdata", "kitpack", "kittree", "kitcheck", "kitsource", "deposits"),
+        *("catalogue", "events", "event_settings", "people", "manifest", "convergence", "plugins"),
+        *("kitdata", "kitpack", "kittree", "kitcheck", "kitsource", "listing", "removal"),
+        *("submissions", "deposits", "quota", "credits", "ranking", "leaderboard", "export"),
     },
     {"fleet", "training"},
     {"web", "tasks"},

@@ -126,7 +126,7 @@ def test_a_second_event_may_have_a_title_and_limits_of_its_own(
     events.add_problem(engine, settings, "small")
     events.add_event(engine, settings, "small", "autumn")
     events.add_event(
-        engine, settings, "small", "spring", " Été ", True, time_limit=10, memory_limit=99
+        engine, settings, "small", "spring", " Été ", is_public=True, time_limit=10, memory_limit=99
     )
     with database.reading(engine) as session:
         spring, autumn = (event for event, _ in events.list_events(session))  # the newest first
@@ -297,3 +297,33 @@ def test_a_kit_or_problem_that_is_not_there(engine: Engine, settings: Settings) 
         events.add_problem(engine, settings, "small")
     with pytest.raises(NotFound, match=r"^There is no problem 'small'\.\nAdd it with: inv add-pro"):
         events.add_event(engine, settings, "small", "autumn")
+
+
+TWO_SCORES = """
+class Loss(Score):
+    name, is_lower_the_better = "loss", True
+
+score_types = [Score(), Loss()]
+"""
+
+
+@pytest.mark.parametrize(("chosen", "kept"), [("acc", ["loss", "acc"]), ("loss", ["loss", "acc"])])
+def test_the_chosen_official_score_stays_and_the_kit_s_first_follows(
+    engine: Engine, settings: Settings, make_kit: MakeKit, chosen: str, kept: list[str]
+) -> None:
+    kit = make_kit(settings.kits_path, lines=TWO_SCORES)
+    events.add_problem(engine, settings, "small")
+    events.add_event(engine, settings, "small", "autumn")
+    with database.session_scope(engine) as session:
+        events.update_event(session, "autumn", official_score=chosen)
+    for lines, order in (
+        ("", [chosen, "loss" if chosen == "acc" else "acc"]),
+        ("score_types = [Loss(), Score()]", kept),
+        ("score_types = [Score()]", ["acc"]),
+    ):
+        with (kit / "problem.py").open("a") as file:
+            file.write(f"{lines}\n")
+        events.add_event(engine, settings, "small", "autumn", force=True)
+        with database.reading(engine) as session:
+            (event,) = session.scalars(select(Event))
+            assert [score.score_type.name for score in event.score_types] == order

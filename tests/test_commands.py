@@ -30,10 +30,14 @@ from tasks.command import explain
 from tests.test_leaderboard import add_scored
 
 COMMANDS = Collection.from_module(tasks).tasks
-ADMIN = "fetch-problem check-problem prepare-data bundle-problem submit-deposited "
+ADMIN = "fetch-problem check-problem prepare-data bundle-problem submit-deposited plan apply "
 ADMIN += "add-workflow-element-type add-workflow add-score-type add-problem add-event create-user "
-ADMIN += "plan apply approve-user sign-up-team submit submit-starting-kit train-test set-state "
-ADMIN += "print-submissions leaderboard"
+ADMIN += "approve-user sign-up-team submit submit-starting-kit train-test set-state "
+ADMIN += "print-submissions leaderboard update-event list-workflow-element-types list-workflows "
+ADMIN += "list-score-types list-problems list-events list-users list-teams keywords add-keyword "
+ADMIN += "set-keywords delete-submission delete-event-team delete-event delete-problem withdraw "
+ADMIN += "cancel credit exclude-from-ensemble score-submission export-leaderboards "
+ADMIN += "update-leaderboards"
 FLEET = "publish-software publish-problem rollback releases status check restart reload logs "
 FLEET += "maintenance unlock set-up-host run-on inventory lab-up lab-down"
 OPS = "backend-train-test-loop db-upgrade db-migrate db-current db-dump db-restore "
@@ -47,7 +51,8 @@ HEAVY |= {"psycopg2", "sqlite3", "databoard", "fabric", "paramiko", "jinja2"}
 TYPIST = """
 import json, os, sys, traceback
 import invoke.main
-import databoard.events, databoard.leaderboard, databoard.people, databoard.submissions, rich.table
+import databoard.events, databoard.leaderboard, databoard.listing, databoard.export
+import databoard.people, databoard.submissions, rich.table
 import sqlalchemy.dialects.sqlite, sqlalchemy.dialects.postgresql.psycopg2
 
 for line in sys.stdin:
@@ -270,6 +275,18 @@ def unknown(command: str, typed: str) -> str:
     return f"No idea what '{typed}' is!\nSee: inv {command} --help"
 
 
+NO_SUBMISSION = "The team saffron has no submission 'frist' in autumn.\n"
+NO_SUBMISSION += "See: inv print-submissions autumn"
+NO_SIGN_UP = "The team lovage is not signed up to autumn.\nThere is nothing to delete."
+NO_PROBLEM = "There is no problem 'smal'.\nDid you mean small?"
+WRITE_TIME = "Write a time as 2026-11-30T18:00 (UTC) or 2026-11-30T18:00+01:00, or none."
+CREDIT = "Write TEAM/SUBMISSION=SHARE, with commas between several, each once; or none."
+SHARE = "Use a number above 0, at most 1."
+ON_ONE = {
+    ("autum", "saffron", "first"): EVENT,
+    ("autumn", "safron", "first"): NO_TEAM,
+    ("autumn", "saffron", "frist"): NO_SUBMISSION,
+}
 NO_TARGET = (
     "No target is named.\nAdd --target=local, =production or =test, or set DATABOARD_TARGET."
 )
@@ -397,8 +414,8 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
         ("autum", "saffron", "a", STARTING_KIT): EVENT,
         ("autumn", "lovage", "a", STARTING_KIT): "The team lovage is not signed up to autumn.\n"
         "Sign it up: inv sign-up-team autumn lovage",
-        ("autumn", "saffron", "first", STARTING_KIT): "The team saffron already has a submission "
-        f"first in autumn.\n{OTHER}",
+        ("autumn", "saffron", "ranked", STARTING_KIT): "The team saffron already has a submission "
+        f"ranked in autumn.\n{OTHER}",
         ("autumn", "saffron", "..", STARTING_KIT): "'..' cannot be the name of a submission.\n"
         + LETTERS,
         ("autumn", "saffron", "a", "/nowhere"): "There is no folder /nowhere.\n"
@@ -453,6 +470,81 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
         ("autumn", "--limit", "1e3"): f"The limit is '1e3'.\n{COUNT}",
         ("autumn", "--xml"): unknown("leaderboard", "--xml"),
     },
+    "update-event": {
+        ("autum",): EVENT,
+        ("autumn", "--title= "): f"'' cannot be the title of an event.\n{TITLE}",
+        ("autumn", "--max-members=0"): f"The setting max_members is '0'.\n{COUNT}",
+        ("autumn", "--min-seconds=-1"): "The setting min_seconds is '-1'.\n"
+        "Use a whole number from 0 to 2147483647.",
+        ("autumn", "--is-public=maybe"): f"The setting is_public is 'maybe'.\n{BOOLEAN}",
+        ("autumn", "--opening-at=soon"): f"The setting opening_at is 'soon'.\n{WRITE_TIME}",
+        ("autumn", "--closing-at=0001-01-01T00:00+01:00"): "The setting closing_at is "
+        f"'0001-01-01T00:00+01:00'.\n{WRITE_TIME}",
+        ("autumn", "--opening-at=2026-12-01", "--closing-at=2026-11-30T23:30-00:30"): "The closing "
+        "of autumn at 2026-12-01 00:00 UTC is not after its opening at 2026-12-01 00:00 UTC.\n"
+        "Change both at once, or clear one with none.",
+        ("autumn", "--title=Fall", "--official-score=auc"): "The event autumn has no score type "
+        "'auc'.\nIt has acc.",
+        ("autumn", "--score-kind=median"): "'median' is no kind of score.\nUse bag or mean.",
+        ("autumn", "--time-limit=1.5"): f"The setting time_limit is '1.5'.\n{COUNT}",
+    },
+    **{
+        name: {("now",): unknown(name, "now")}
+        for name in (
+            *("list-workflow-element-types", "list-workflows", "list-score-types"),
+            *("list-problems", "list-events", "list-users", "list-teams", "keywords"),
+        )
+    },
+    "add-keyword": {
+        ("space", "topic"): "'topic' is no kind of keyword.\n"
+        "Use one of data_domain, data_science_theme.",
+        ("a b", "data_domain"): f"'a b' cannot be the name of a keyword.\n{LETTERS}",
+        ("space", "data_domain", "a\nb"): "'a\\nb' cannot be the title of a keyword.\n" + TITLE,
+    },
+    "set-keywords": {
+        ("smal", "space"): NO_PROBLEM,
+        ("small", "space"): "There is no keyword 'space'.\nAdd it with: inv add-keyword",
+        ("small", "a,a"): f"The list of keywords is 'a,a'.\n{NAMES}",
+    },
+    "delete-submission": {**ON_ONE},
+    "delete-event-team": {
+        ("autum", "saffron"): EVENT,
+        ("autumn", "safron"): NO_TEAM,
+        ("autumn", "lovage"): NO_SIGN_UP,
+    },
+    "delete-event": {("autum",): EVENT, ("autum", "--yes"): EVENT},
+    "delete-problem": {("smal",): NO_PROBLEM, ("smal", "--from-disk"): NO_PROBLEM},
+    "withdraw": {**ON_ONE},
+    "cancel": {
+        **ON_ONE,
+        ("autumn",): "Nothing of that is being trained.\n"
+        "What waits is taken back with: inv withdraw",
+    },
+    "exclude-from-ensemble": {**ON_ONE},
+    "credit": {
+        **ON_ONE,
+        ("autumn", "saffron", "ranked", "first=0.5"): f"'first=0.5' is no credit.\n{CREDIT}",
+        ("autumn", "saffron", "ranked", "a/b=1,a/b=1"): f"'a/b=1' is no credit.\n{CREDIT}",
+        ("autumn", "saffron", "ranked", "a/b=x"): f"The share of a/b is 'x'.\n{NUMBER}",
+        ("autumn", "saffron", "ranked", "a/b=0"): f"The share of 'a/b' is 0.\n{SHARE}",
+        ("autumn", "saffron", "ranked", "a/b=1.5"): f"The share of 'a/b' is 1.5.\n{SHARE}",
+        ("autumn", "saffron", "ranked", "a/b=.6,a/c=.6"): "The shares add up to 1.2.\n"
+        "They are at most 1 together.",
+        ("autumn", "saffron", "first", "saffron/ranked=1"): "'saffron/ranked' is no submission "
+        "from before first.\nCredit what was there before it: inv print-submissions autumn",
+        ("autumn", "saffron", "first", "saffron/first=1"): "'saffron/first' is no submission "
+        "from before first.\nCredit what was there before it: inv print-submissions autumn",
+    },
+    "score-submission": {
+        **ON_ONE,
+        ("autumn", "saffron", "first"): "Nothing of that is scored.\n"
+        "Train first: inv train-test autumn",
+    },
+    "export-leaderboards": {
+        ("autum", "boards"): EVENT,
+        ("autumn", "/dev/null"): "File exists: /dev/null",
+    },
+    "update-leaderboards": {("autum",): EVENT},
     "db-migrate": {
         (): missing("db-migrate", "message"),
         ("a\nb",): f"'a\\nb' cannot be the title of a migration.\n{TITLE}",
@@ -652,6 +744,29 @@ def test_a_challenge_is_set_up(
          "autumn."),
         ("set-state autumn saffron first deleted", "first of saffron in autumn: new -> deleted."),
         ("set-state autumn saffron first new", "first of saffron in autumn: deleted -> new."),
+        (f"submit autumn saffron first {kit}", "Submitted first of saffron to autumn."),
+        ("add-keyword images data_domain", "Added the keyword images (data_domain)."),
+        ("add-keyword clustering data_science_theme", "Added the keyword clustering "
+         "(data_science_theme)."),
+        ("set-keywords small images,clustering", "The keywords of small: images, clustering."),
+        ("set-keywords small none", "The keywords of small: none."),
+        ("update-event autumn --min-seconds=60 --opening-at=2026-12-01T09:00+02:00",
+         "Changed the event autumn: min_seconds 900 -> 60, opening_at none -> "
+         "2026-12-01T07:00:00+00:00."),
+        ("update-event autumn --opening-at=none --min-seconds=60", "Changed the event autumn: "
+         "opening_at 2026-12-01T07:00:00+00:00 -> none."),
+        ("update-event autumn --is-public=yes", "Changed the event autumn: nothing, it was so."),
+        ("credit autumn saffron second saffron/first=.3", "second of saffron owes 0.3 to "
+         "saffron/first."),
+        ("credit autumn saffron first", "first of saffron owes nothing."),
+        ("exclude-from-ensemble autumn saffron second", "second of saffron is out of the ensemble "
+         "of autumn. Blend it: inv compute-contributivity autumn"),
+        ("exclude-from-ensemble autumn saffron second --back", "second of saffron is again in the "
+         "ensemble of autumn. Blend it: inv compute-contributivity autumn"),
+        ("update-leaderboards", "There is nothing to update: a leaderboard is a query, and always "
+         "true."),
+        ("withdraw autumn saffron second", "Withdrew second of saffron from autumn."),
+        ("set-state autumn saffron second new", "second of saffron in autumn: deleted -> new."),
     ):  # fmt: skip
         variables = {"DATABOARD_DB_URL": migrated_url, "DATABOARD_DEPLOYMENT_PATH": str(deployment)}
         answer = typist(*typed.split(), **variables)
@@ -663,6 +778,55 @@ def test_a_challenge_is_set_up(
         ("starting_kit", "new"),
     ]
     assert len(list((deployment / "submissions").iterdir())) == 3
+    settings = json.loads(typist("update-event", "autumn", "--json", **variables).stdout)
+    assert (settings["min_seconds"], settings["official_score"]) == (60, "acc")
+    assert "min_seconds             60 " in typist("update-event", "autumn", **variables).stdout
+    for typed, kept, lines in (
+        ("delete-submission autumn saffron second", 2, 2),
+        ("delete-event-team autumn saffron", 0, 1),
+        ("delete-event autumn", 0, 0),
+        ("delete-problem small", 0, 1),
+    ):
+        shown = typist(*typed.split(), **variables)
+        assert shown.code == 1 and shown.stdout.startswith("This would delete the "), shown
+        assert shown.stdout.count("\n  with ") == lines, shown
+        assert shown.stderr == "Nothing was deleted. If it shall be, add --yes.\n"
+        gone = typist(*typed.split(), "--yes", **variables)
+        assert gone.stdout == shown.stdout.replace("This would delete", "Deleting") + "Deleted.\n"
+        assert (gone.code, gone.stderr) == (0, "")
+        assert len(list((deployment / "submissions").iterdir())) == kept
+    assert kit.is_dir()
+
+
+LISTS = {
+    "list-workflow-element-types": ("name", "kind", "workflows"),
+    "list-workflows": ("name", "elements"),
+    "list-score-types": ("name", "is_lower_the_better", "minimum", "maximum", "events"),
+    "list-problems": ("name", "title", "workflow", "events", "keywords"),
+    "list-events": ("name", "problem", "title", "is_public", "opening_at", "public_opening_at",
+                    "closing_at", "teams", "submissions"),
+    "list-users": ("name", "firstname", "lastname", "email", "access_level", "created_at"),
+    "list-teams": ("name", "members", "events"),
+    "keywords": ("name", "kind", "description", "problems"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_lists_as_table_and_json(unchanged: World, name: str) -> None:
+    rows = json.loads(unchanged.inv(name, "--json").stdout)
+    assert all(tuple(row) == LISTS[name] for row in rows)
+    table = unchanged.inv(name)
+    assert (table.code, table.stderr) == (0, "") and bool(rows) != ("nothing yet" in table.stdout)
+    for row in rows:
+        assert re.search(rf"^  {row['name']} ", table.stdout, re.MULTILINE)
+
+
+def test_boards_are_exported(world: World, tmp_path: Path) -> None:
+    said = world.inv("export-leaderboards", "autumn", str(tmp_path / "boards"))
+    assert (said.code, said.stderr) == (0, "")
+    assert sorted(said.stdout.split()) == sorted(map(str, (tmp_path / "boards").iterdir()))
+    board = (tmp_path / "boards" / "autumn_public.json").read_text()
+    assert board == world.inv("leaderboard", "autumn", "--json").stdout
 
 
 @pytest.mark.parametrize("typed", ["True", "true", "1", "yes", "YES", "False", "0", "no"])

@@ -53,7 +53,7 @@ def test_teams_are_signed_up_and_the_others_go_on(
             ("ada", "first", "new"),
             ("ada", "second", "new"),
         ]
-        path = submissions.folder_of(settings, there[0].id) / "files/estimator.py"
+        path = submissions.files_of(settings, there[0]) / "estimator.py"
         assert path.read_text() == "print('first')\n"
     deposit(kit, "grace", "right")
     with session_scope(engine) as session:

@@ -70,10 +70,10 @@ def test_everything_is_understood(load: Callable[[str], Manifest]) -> None:
         ("problem: a b", 1, "'a b' cannot be the name of a problem", "Use letters, digits"),
         ("problem: a\nteams: [a, a]", 2, "'teams' has to be a list with each name once", ""),
         (
-            "problem: a\nevent: {is_public: 1}",
+            "problem: a\nevent: {is_public: maybe}",
             2,
-            "'is_public' has to be true or false",
-            "",
+            "The setting is_public is 'maybe'",
+            "Use True or False",
         ),
         (
             "problem: a\nworkflow_element_types: {e: cod}",
@@ -99,7 +99,7 @@ def test_everything_is_understood(load: Callable[[str], Manifest]) -> None:
             "the workflow w has the element 'f', which is not among the workflow_element_types",
             "Add it: f: code",
         ),
-        ("problem: a\nevent: {title: ''}", 2, "'title' has to be a text", ""),
+        ("problem: a\nevent: {title: ''}", 2, "'' cannot be the title of an event", "Use 1 to"),
     ],
 )
 def test_a_mistake_is_told_with_its_line(
@@ -236,7 +236,7 @@ def test_without_the_kit_the_rest_is_registered(engine: Engine, settings: Settin
     ]
     assert [type(error) for error in difference.wanting] == [KitError]
     assert difference.wanting[0].message.startswith("There is no kit titanic in ")
-    assert "ramp-kits/titanic" in difference.wanting[0].hint
+    assert difference.wanting[0].hint == "Get it: inv fetch-problem titanic"
     assert convergence.apply(engine, settings, titanic).changes == []
 
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, insert, select
 from sqlalchemy.orm import Session
 
-from databoard import database, submissions
+from databoard import database, submissions, submitted
 from databoard.config import Settings
 from databoard.errors import AlreadyThere, DataboardError, InvalidValue, NotFound
 from databoard.model.event import Event, EventTeam
@@ -109,7 +109,7 @@ def test_one_file_will_do_where_the_workflow_has_one(
 
 def test_a_digest_is_of_names_and_contents(folder: Path, session: Session, event: Event) -> None:
     def digest() -> str:
-        return submissions.digest_of(submissions.read_files(folder, event.problem.workflow))
+        return submitted.digest_of(submitted.read_files(folder, event.problem.workflow))
 
     first = digest()
     assert digest() == first
@@ -163,7 +163,7 @@ def directory(folder: Path) -> None:
 
 def giant(folder: Path) -> None:
     with (folder / "prices.csv").open("wb") as file:
-        file.truncate(submissions.MAX_FILE_SIZE + 1)
+        file.truncate(submitted.MAX_FILE_SIZE + 1)
 
 
 WRONG_FILES: dict[str, tuple[Callable[[Path], object], str]] = {

@@ -35,6 +35,13 @@ TRANSITIONS: dict[str, tuple[str, ...]] = {
     DELETED: (NEW,),
 }
 
+# What a leased submission becomes when its own code fails, or when a person ends it.
+ERROR_OF = {
+    TRAINING: TRAINING_ERROR,
+    TRAINED: VALIDATING_ERROR,
+    VALIDATED: TESTING_ERROR,
+    TESTED: SCORING_ERROR,
+}
 STATES = tuple(TRANSITIONS)
 LEASED = (TRAINING, TRAINED, VALIDATED, TESTED)
 FAILED = (TRAINING_ERROR, VALIDATING_ERROR, TESTING_ERROR, SCORING_ERROR, CHECKING_ERROR)

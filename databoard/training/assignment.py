@@ -6,13 +6,14 @@ import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from databoard.errors import DataboardError, LeaseLost
 from databoard.model.states import CHECKING_ERROR, SCORED, TRAINING
-from databoard.submissions import SubmittedFile, digest_of
+from databoard.submitted import SubmittedFile, digest_of
 from databoard.training import queue
 from databoard.training.engines.local import EngineDied, LocalEngine
 from databoard.training.engines.servers import PlatformFailed
@@ -20,6 +21,7 @@ from databoard.training.outcome import Scores, SubmissionFailed, Work
 from databoard.training.queue import Lease
 
 RETRY_SECONDS = 1.0
+WATCH_SECONDS = 0.5  # until it is seen that a person has ended it
 Outcome = Scores | SubmissionFailed | EngineDied
 
 
@@ -33,6 +35,14 @@ class Progress:
     message: str = ""
 
 
+class Database(Protocol):
+    """Runs one transaction beside the event loop."""
+
+    def __call__(
+        self, do: Callable[[Session], None], reads_only: bool = False
+    ) -> Awaitable[None]: ...
+
+
 class Assignment:
     """One leased submission: trained, its lease kept meanwhile, its end stored."""
 
@@ -40,7 +50,7 @@ class Assignment:
         self,
         lease: Lease,
         work: Work,
-        in_database: Callable[[Callable[[Session], None]], Awaitable[None]],
+        in_database: Database,
         report: Callable[[Progress], None],
         lease_seconds: float,
     ) -> None:
@@ -61,9 +71,9 @@ class Assignment:
                 self._is_over = True
                 self._news.set()
             await self._store(outcome)
-        except* LeaseLost:
+        except* LeaseLost as lost:
             self._discard()
-            self._tell("lost")
+            self._tell("lost", message=str(lost.exceptions[0]))
         except* asyncio.CancelledError:
             self._discard()
             await self._in_database(lambda session: queue.release(session, self._lease))
@@ -82,16 +92,24 @@ class Assignment:
             return SubmissionFailed(CHECKING_ERROR, "platform", f"{type(error).__name__}: {error}")
 
     async def _keep_lease(self) -> None:
-        """Store the states that are reached, and renew the lease, until it is over."""
+        """Store the states that are reached, and renew the lease, until it is over.
+
+        In between, look whether it is still held: who cancels a submission takes its lease away.
+        """
         clock, seconds = asyncio.get_running_loop().time, self._lease_seconds
         renewed = clock()
         while not self._is_over:
+            left = renewed + seconds / 3 - clock()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds / 3):
+                async with asyncio.timeout(min(WATCH_SECONDS, max(left, 0))):
                     await self._news.wait()
-            self._news.clear()
             if self._is_over:
                 return
+            if left > WATCH_SECONDS and not self._news.is_set():
+                with contextlib.suppress(OperationalError):
+                    await self._in_database(partial(queue.check, lease=self._lease), True)
+                continue
+            self._news.clear()
             target = self._reached
             try:
                 await self._in_database(
@@ -153,6 +171,9 @@ class Assignment:
 
     def _discard(self) -> None:
         shutil.rmtree(self._work.predictions, ignore_errors=True)
+        with contextlib.suppress(OSError):  # when the submission was deleted meanwhile
+            self._work.predictions.parent.rmdir()
+            self._work.predictions.parent.parent.rmdir()
 
 
 def _check_files(work: Work) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from databoard.errors import DataboardError
 
@@ -44,6 +45,14 @@ class Scores:
 
     folds: list[FoldOutcome]
     overall: list[dict[str, float | None]]
+
+    @classmethod
+    def of(cls, folds: list[FoldOutcome], bag: dict[str, Any]) -> "Scores":
+        """The scores of the folds, completed by what the scorer says of their bag."""
+        for index, prefixes in enumerate(bag["prefixes"]):
+            for fold, prefix in zip(folds, prefixes, strict=True):
+                fold.scores[index] += prefix
+        return cls(folds, bag["overall"])
 
 
 class SubmissionFailed(DataboardError):

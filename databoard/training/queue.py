@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, insert, literal_column, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, insert, literal_column, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
@@ -19,6 +19,7 @@ from databoard.model.event import EventScoreType
 from databoard.model.problem import ScoreType
 from databoard.model.states import CHECKING_ERROR, LEASED, NEW, SCORED, TRAINING, path
 from databoard.model.submission import FoldRun, FoldScore, Submission, SubmissionScore
+from databoard.submissions import CANCELLED
 from databoard.training.outcome import Scores, SubmissionFailed
 
 MAX_ATTEMPTS = 3
@@ -70,6 +71,16 @@ def renew(
     _change(session, lease, lease_end=db_now(seconds))
 
 
+def check(session: Session, lease: Lease) -> None:
+    """Raise LeaseLost unless the lease is held; it changes nothing."""
+    query = select(Submission.error_kind, and_(*_held(lease)).label("is_held"))
+    row = session.execute(query.where(Submission.id == lease.submission_id)).first()
+    if row is not None and row.error_kind == CANCELLED:
+        raise LeaseLost("It was cancelled.")
+    if row is None or not row.is_held:
+        raise LeaseLost(f"The lease of submission {lease.submission_id} is lost.")
+
+
 def release(session: Session, lease: Lease) -> None:
     """Give the submission back untried, as when a worker is stopped. Raises LeaseLost."""
     _change(session, lease, state=NEW, worker=None, lease_end=None, training_at=None)
@@ -111,13 +122,21 @@ def finish(session: Session, lease: Lease, source: str, scores: Scores) -> None:
         test_time=sum(fold.test_time for fold in scores.folds) / n,
         max_memory=max(fold.max_memory for fold in scores.folds),
     )
-    submission_id = lease.submission_id
+    runs = [asdict(fold) for fold in scores.folds]
+    for fold, run in enumerate(runs):
+        run |= {"submission_id": lease.submission_id, "fold": fold}
+        del run["scores"]
+    session.execute(insert(FoldRun), runs)
+    _store_scores(session, lease.submission_id, scores)
+
+
+def _store_scores(session: Session, submission_id: int, scores: Scores) -> None:
     directions = session.execute(
         select(EventScoreType.id, ScoreType.is_lower_the_better)
         .join(EventScoreType.score_type)
         .join(Submission, Submission.event_id == EventScoreType.event_id)
         .where(Submission.id == submission_id)
-        .order_by(EventScoreType.position)
+        .order_by(EventScoreType.id)  # the kit's order; positions are those of the boards
     ).all()
     session.execute(
         insert(SubmissionScore),
@@ -132,12 +151,6 @@ def finish(session: Session, lease: Lease, source: str, scores: Scores) -> None:
             for (type_, is_lower), values in zip(directions, scores.overall, strict=True)
         ],
     )
-    runs = [asdict(fold) for fold in scores.folds]
-    fold_scores = [run.pop("scores") for run in runs]
-    session.execute(
-        insert(FoldRun),
-        [{"submission_id": submission_id, "fold": fold, **run} for fold, run in enumerate(runs)],
-    )
     columns = ("train", "valid", "test", "valid_bag", "test_bag")
     session.execute(
         insert(FoldScore),
@@ -148,10 +161,32 @@ def finish(session: Session, lease: Lease, source: str, scores: Scores) -> None:
                 "event_score_type_id": type_,
                 **dict(zip(columns, values, strict=True)),
             }
-            for fold, rows in enumerate(fold_scores)
-            for (type_, _), values in zip(directions, rows, strict=True)
+            for fold, outcome in enumerate(scores.folds)
+            for (type_, _), values in zip(directions, outcome.scores, strict=True)
         ],
     )
+
+
+def score_again(session: Session, submission_id: int, attempt: int, scores: Scores) -> None:
+    """Replace the scores of a scored submission; those on training rows stay as they are.
+
+    Raises LeaseLost when it is not scored any more, or by another attempt.
+    """
+    of_attempt = select(Submission.state).filter_by(id=submission_id, attempt=attempt)
+    if session.scalar(of_attempt.with_for_update()) != SCORED:
+        raise LeaseLost(f"The submission {submission_id} was changed meanwhile.")
+    old = select(SubmissionScore).filter_by(submission_id=submission_id)
+    of_folds = select(FoldScore).filter_by(submission_id=submission_id)
+    overall = sorted(session.scalars(old), key=lambda row: row.event_score_type_id)
+    for row, values in zip(overall, scores.overall, strict=True):
+        values |= {"train_mean": row.train_mean, "train_std": row.train_std}
+    order = [row.event_score_type_id for row in overall]
+    for score in session.scalars(of_folds):
+        index = order.index(score.event_score_type_id)
+        scores.folds[score.fold].scores[index][0] = score.train
+    for table in (SubmissionScore, FoldScore):
+        session.execute(delete(table).where(table.submission_id == submission_id))
+    _store_scores(session, submission_id, scores)
 
 
 def sweep(session: Session) -> int:

@@ -33,7 +33,7 @@ class BadPredictions(DataboardError):
 
 
 def serve(channel: Channel) -> None:
-    """Open one kit, then answer `labels`, `score`, `bag` and `drop`, one after the other."""
+    """Open one kit, then answer `labels`, `score`, `again`, `bag` and `drop`, one by one."""
     request, _ = channel.receive()
     number = request["id"]
     try:
@@ -62,6 +62,8 @@ def serve(channel: Channel) -> None:
                     )
                 case "bag":
                     answer |= scorer.bag(request["job"])
+                case "again":
+                    answer["scores"] = scorer.again(request["job"], Path(request["from"]))
                 case "drop":
                     scorer.predictions.pop(request["job"], None)
         except BadPredictions as error:
@@ -132,6 +134,34 @@ class Scorer:
         test = pairs[2][1] if len(pairs) == 3 else None
         self.predictions.setdefault(job, {})[fold] = (pairs[1][1], test, rows)
         return [row + [None] * (3 - len(row)) for row in rows]
+
+    def again(self, job: str, source: Path) -> list[list[list[float | None]]]:
+        """Score what `score` has kept in `source`; per fold and score type [train, valid, test].
+
+        What a submission predicted for its training rows is not kept: train is None. Raises
+        BadPredictions.
+        """
+        Predictions, data = self.problem.Predictions, self.data
+        folds: dict[int, tuple[Any, Any, list[Any]]] = {}
+        for fold, (_, valid_is) in enumerate(data.folds):
+            path = source / f"fold_{fold}_valid.npy"
+            y_pred = read_predictions(path, len(valid_is), "stored validation")
+            pairs = [(Predictions(y_true=data.y_train, fold_is=valid_is), y_pred)]
+            if data.y_test is not None:
+                path = source / f"fold_{fold}_test.npy"
+                y_pred = read_predictions(path, len(data.y_test), "stored test")
+                pairs.append((Predictions(y_true=data.y_test), y_pred))
+            sides = [(y_true, Predictions(y_pred=y_pred)) for y_true, y_pred in pairs]
+            try:
+                rows = [
+                    [None, *(_number(score_type.score_function(*side)) for side in sides)]
+                    for score_type in self.problem.score_types
+                ]
+            except Exception as error:
+                raise BadPredictions(f"The predictions cannot be scored: {error}") from error
+            folds[fold] = (sides[0][1], sides[1][1] if len(sides) == 2 else None, rows)
+        self.predictions[job] = folds
+        return [[row + [None] * (3 - len(row)) for row in rows] for _, _, rows in folds.values()]
 
     def bag(self, job: str) -> Message:
         """Scores over all folds of a job, whose predictions are dropped.

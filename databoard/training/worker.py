@@ -17,10 +17,10 @@ from sqlalchemy.orm import Session, joinedload
 
 from databoard import kits
 from databoard.config import Settings
-from databoard.database import session_scope
+from databoard.database import reading, session_scope
 from databoard.model.event import Event
 from databoard.model.submission import Submission
-from databoard.submissions import folder_of
+from databoard.submissions import files_of, folder_of
 from databoard.training import queue
 from databoard.training.assignment import Assignment, Progress
 from databoard.training.engines.local import LocalEngine
@@ -68,11 +68,13 @@ class Worker:
                 if not has_begun:
                     await asyncio.sleep(pause)
 
-    async def in_database(self, do: Callable[[Session], Answer]) -> Answer:
+    async def in_database(
+        self, do: Callable[[Session], Answer], reads_only: bool = False
+    ) -> Answer:
         """Run one transaction beside the event loop."""
 
         def transact() -> Answer:
-            with session_scope(self._engine) as session:
+            with (reading if reads_only else session_scope)(self._engine) as session:
                 return do(session)
 
         return await asyncio.to_thread(transact)
@@ -108,28 +110,32 @@ class Worker:
         lease = queue.claim(session, self.name, self._lease_seconds, self._which)
         if lease is None:
             return None
-        submission = session.scalars(
-            select(Submission)
-            .where(Submission.id == lease.submission_id)
-            .options(
-                joinedload(Submission.team), joinedload(Submission.event).joinedload(Event.problem)
-            )
-        ).one()
-        event, settings = submission.event, self._settings
-        folder = folder_of(settings, submission.id)
-        kit = settings.kits_path / event.problem.name
-        return lease, Work(
-            submission_id=lease.submission_id,
-            attempt=lease.attempt,
-            event=event.name,
-            label=f"{event.name}/{submission.team.name}/{submission.name}",
-            kit=kit,
-            data=kits.data_path_of(kit, settings.data_path),
-            files=folder / "files",
-            files_digest=submission.files_digest,
-            predictions=folder / "predictions" / str(lease.attempt),
-            n_folds=event.n_folds,
-            folds_digest=event.folds_digest,
-            time_limit=event.time_limit,
-            memory_limit=event.memory_limit,
+        return lease, work_of(session, self._settings, lease.submission_id)
+
+
+def work_of(session: Session, settings: Settings, submission_id: int) -> Work:
+    """A submission as an engine needs to know it."""
+    submission = session.scalars(
+        select(Submission)
+        .where(Submission.id == submission_id)
+        .options(
+            joinedload(Submission.team), joinedload(Submission.event).joinedload(Event.problem)
         )
+    ).one()
+    event, folder = submission.event, folder_of(settings, submission_id)
+    kit = settings.kits_path / event.problem.name
+    return Work(
+        submission_id=submission_id,
+        attempt=submission.attempt,
+        event=event.name,
+        label=f"{event.name}/{submission.team.name}/{submission.name}",
+        kit=kit,
+        data=kits.data_path_of(kit, settings.data_path),
+        files=files_of(settings, submission),
+        files_digest=submission.files_digest,
+        predictions=folder / "predictions" / str(submission.attempt),
+        n_folds=event.n_folds,
+        folds_digest=event.folds_digest,
+        time_limit=event.time_limit,
+        memory_limit=event.memory_limit,
+    )

@@ -180,17 +180,22 @@ class LocalEngine:
         SubmissionFailed, PlatformFailed, EngineDied.
         """
         try:
-            kit = await self._servers.open(work.kit, work.data)
-            if (kit.n_folds, kit.folds_digest) != (work.n_folds, work.folds_digest):
-                raise PlatformFailed(
-                    "The folds of the kit have changed since the event was added. To take them "
-                    f"over, and train all again: inv add-event {work.kit.name} {work.event} --force"
-                )
+            kit = await self.open(work)
             with self._servers.use(kit):
                 folder = self._servers.scratch / f"{work.submission_id}.{work.attempt}"
                 return await self._run(Run(work, kit, folder, reached), queued)
         except ChannelClosed as error:  # whoever comes next starts it afresh
             raise EngineDied("A process of the training engine died.") from error
+
+    async def open(self, work: Work) -> KitServers:
+        """The servers of a submission's kit. Raises PlatformFailed (its folds have changed)."""
+        kit = await self._servers.open(work.kit, work.data)
+        if (kit.n_folds, kit.folds_digest) != (work.n_folds, work.folds_digest):
+            raise PlatformFailed(
+                "The folds of the kit have changed since the event was added. To take them "
+                f"over, and train all again: inv add-event {work.kit.name} {work.event} --force"
+            )
+        return kit
 
     async def _run(self, run: Run, queued: Callable[[], None]) -> Scores:
         kit, failure = run.kit, None
@@ -218,11 +223,7 @@ class LocalEngine:
             raise failure
         if "error" in answer:
             raise SubmissionFailed(states.SCORING_ERROR, "predictions", answer["error"])
-        folds = [task.result() for task in tasks]
-        for index, prefixes in enumerate(answer["prefixes"]):
-            for fold, prefix in zip(folds, prefixes, strict=True):
-                fold.scores[index] += prefix
-        return Scores(folds, answer["overall"])
+        return Scores.of([task.result() for task in tasks], answer)
 
     async def _fold(self, run: Run, fold: int) -> FoldOutcome:
         folder = run.folder / str(fold)

@@ -1,0 +1,58 @@
+"""Whether a team may submit now: opening times, and the time between two submissions.
+
+Decided by the database's clock, on rows that the caller's transaction has locked.
+"""
+
+from datetime import timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from databoard.errors import DataboardError
+from databoard.model.base import db_now
+from databoard.model.event import Event
+from databoard.model.people import Team
+from databoard.model.states import CHECKING_ERROR, NEW
+from databoard.model.submission import Submission
+
+
+class NotNow(DataboardError):
+    """The team may submit, but not at this moment."""
+
+
+def check_may_submit(
+    session: Session, event: Event, team: Team, replaced: Submission | None
+) -> None:
+    """Raise NotNow unless the event is open and the team's last submission is old enough.
+
+    What the platform failed on does not count, nor does what is replaced before it was trained;
+    what was withdrawn does.
+    """
+    opens, closes = Event.opening_at > db_now(), Event.closing_at <= db_now()
+    is_early, is_late = session.execute(select(opens, closes).where(Event.id == event.id)).one()
+    if is_early:
+        raise NotNow(
+            f"The event {event.name} opens at {event.opening_at:%Y-%m-%d %H:%M:%S} UTC.",
+            "Submit after that.",
+        )
+    if is_late:
+        raise NotNow(
+            f"The event {event.name} closed at {event.closing_at:%Y-%m-%d %H:%M:%S} UTC.",
+            "Nothing can be submitted any more.",
+        )
+    latest = select(func.max(Submission.submitted_at)).where(
+        Submission.event_id == event.id,
+        Submission.team_id == team.id,
+        Submission.state != CHECKING_ERROR,
+        Submission.submitted_at > db_now(-event.min_seconds),
+    )
+    if replaced is not None and replaced.state == NEW:
+        latest = latest.where(Submission.id != replaced.id)
+    last = session.scalar(latest)
+    if last is not None:
+        again = last + timedelta(seconds=event.min_seconds)
+        raise NotNow(
+            f"The team {team.name} may submit to {event.name} again at "
+            f"{again:%Y-%m-%d %H:%M:%S} UTC.",
+            f"Between two submissions there are {event.min_seconds} seconds.",
+        )

@@ -1,0 +1,148 @@
+"""Deleting for good: what would go is known first; files go once the rows are gone."""
+
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy.orm import Session
+
+from databoard.config import Settings
+from databoard.database import after_commit
+from databoard.errors import DataboardError, NotFound
+from databoard.lookup import find
+from databoard.model.base import Base
+from databoard.model.event import Event, EventTeam
+from databoard.model.people import Team
+from databoard.model.problem import Problem
+from databoard.model.states import LEASED
+from databoard.model.submission import Submission, SubmissionCredit
+from databoard.submissions import find_submission, folder_of
+
+Rows = tuple[type[Base], ColumnElement[bool]]
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What goes: its sentence, what goes with it, rows in the order of deleting, and paths."""
+
+    what: str
+    lines: tuple[str, ...]
+    rows: tuple[Rows, ...]
+    paths: tuple[Path, ...]
+
+
+def of_submission(
+    session: Session, settings: Settings, event_name: str, team_name: str, name: str
+) -> Removal:
+    """A submission with its scores, credits and files. Raises NotFound, DataboardError."""
+    submission = find_submission(session, event_name, team_name, name)
+    what = f"the submission {name} of {team_name} in {event_name}"
+    return _removal(session, settings, what, Submission.id == submission.id)
+
+
+def of_event_team(session: Session, settings: Settings, event_name: str, team_name: str) -> Removal:
+    """A sign-up with all submissions of the team to the event. Raises NotFound, DataboardError."""
+    event, team = find(session, Event, event_name), find(session, Team, team_name)
+    if session.get(EventTeam, (event.id, team.id)) is None:
+        raise NotFound(
+            f"The team {team_name} is not signed up to {event_name}.", "There is nothing to delete."
+        )
+    which = (EventTeam.event_id == event.id) & (EventTeam.team_id == team.id)
+    own = (Submission.event_id == event.id) & (Submission.team_id == team.id)
+    what = f"the sign-up of {team_name} to {event_name}"
+    return _removal(session, settings, what, own, (EventTeam, which))
+
+
+def of_event(session: Session, settings: Settings, name: str) -> Removal:
+    """An event with its sign-ups and submissions. Raises NotFound, DataboardError."""
+    event = find(session, Event, name)
+    return _removal(
+        session,
+        settings,
+        f"the event {name}",
+        Submission.event_id == event.id,
+        (EventTeam, EventTeam.event_id == event.id),
+        (Event, Event.id == event.id),
+    )
+
+
+def of_problem(session: Session, settings: Settings, name: str, from_disk: bool = False) -> Removal:
+    """A problem with its events; `from_disk`: its kit and data too. Raises NotFound,
+    DataboardError.
+    """
+    problem = find(session, Problem, name)
+    own = select(Event.id).where(Event.problem_id == problem.id)
+    kit = [settings.kits_path / name, settings.data_path / name] if from_disk else []
+    return _removal(
+        session,
+        settings,
+        f"the problem {name}",
+        Submission.event_id.in_(own),
+        (EventTeam, EventTeam.event_id.in_(own)),
+        (Event, Event.problem_id == problem.id),
+        (Problem, Problem.id == problem.id),
+        paths=[path for path in kit if path.exists() or path.is_symlink()],
+    )
+
+
+def carry_out(session: Session, removal: Removal) -> None:
+    """Delete the rows; the files go when the caller's transaction is committed."""
+    for table, which in removal.rows:
+        session.execute(delete(table).where(which))
+    session.expire_all()
+    for path in removal.paths:
+        after_commit(session, partial(_remove, path))
+
+
+def _removal(
+    session: Session,
+    settings: Settings,
+    what: str,
+    which: ColumnElement[bool],
+    *others: Rows,
+    paths: Sequence[Path] = (),
+) -> Removal:
+    """Lock what goes, so that nothing is added to it meanwhile, and look through it."""
+    for table, others_which in reversed(others):
+        session.execute(select(table).where(others_which).with_for_update()).all()
+    found = session.execute(
+        select(Submission.id, Submission.name, Submission.state)
+        .where(which)
+        .order_by(Submission.id)
+        .with_for_update()
+    ).all()
+    if running := [row for row in found if row.state in LEASED]:
+        raise DataboardError(
+            f"The submission {running[0].name} is being trained.", "End it first: inv cancel"
+        )
+    lines = []
+    if submissions := Counter(row.state for row in found):
+        states = ", ".join(f"{count} {state}" for state, count in sorted(submissions.items()))
+        lines.append(f"{_counted(len(found), 'submission')} with scores and files ({states})")
+    owed = SubmissionCredit.source_id.in_(select(Submission.id).where(which))
+    own = SubmissionCredit.submission_id.in_(select(Submission.id).where(which))
+    credits = session.scalar(select(func.count()).where(owed | own))
+    if credits:
+        lines.append(_counted(credits, "credit"))
+    names = {EventTeam: "sign-up", Event: "event"}
+    for table, others_which in others[:-1]:
+        if count := session.scalar(select(func.count()).select_from(table).where(others_which)):
+            lines.append(_counted(count, names[table]))
+    folders = [folder_of(settings, row.id) for row in found]
+    lines += [f"the folder {path}" for path in paths]
+    return Removal(what, tuple(lines), ((Submission, which), *others), (*folders, *paths))
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _remove(path: Path) -> None:
+    if path.is_symlink():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path)
