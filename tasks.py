@@ -19,6 +19,7 @@ from tasks import (  # noqa: E402
     demo,
     development,
     inventory,
+    kits,
     lab,
     leaderboards,
     people,
@@ -35,6 +36,7 @@ completion.extend_completion()
 namespace = Collection()
 for module in (
     catalogue,
+    kits,
     people,
     submissions,
     training,

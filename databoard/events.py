@@ -3,7 +3,7 @@
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from databoard import kits
+from databoard import environments, kits
 from databoard.catalogue import add_score_type, add_workflow, add_workflow_element_type
 from databoard.config import Settings
 from databoard.database import session_scope
@@ -21,18 +21,27 @@ REREAD = "Choose another name, or read it again with --force."
 CHANGE = "Choose another name, or change it with --force."
 
 
-def add_problem(engine: Engine, settings: Settings, name: str, force: bool = False) -> Problem:
+def add_problem(
+    engine: Engine,
+    settings: Settings,
+    name: str,
+    force: bool = False,
+    requirements: str | None = None,
+    report: environments.Report = lambda line: None,
+) -> Problem:
     """Register a kit as a problem, with the workflow it uses.
 
-    `force` reads a registered one again. Raises KitError, AlreadyThere, DataboardError (its
-    workflow differs from the registered one of that name).
+    `force` reads a registered one again; in an environment of `requirements`, if given, whose
+    making is told to `report`. Raises KitError, AlreadyThere, EnvironmentFailed, DataboardError
+    (its workflow differs from the registered one of that name).
     """
     check_name("problem", name)
     kit = kits.find_kit(name, settings.kits_path)
     if not force:
         with session_scope(engine) as session:
             check_free(session, Problem, name, REREAD)
-    summary = kits.inspect_kit(kit, settings.data_path)
+    python = environments.ensure(settings, requirements, report)
+    summary = kits.inspect_kit(kit, settings.data_path, python)
     check_title("problem", summary.title)
     with session_scope(engine) as session:
         workflow = _workflow_of(session, name, summary)
@@ -59,12 +68,15 @@ def add_event(
     force: bool = False,
     time_limit: int | None = None,
     memory_limit: int | None = None,
+    requirements: str | None = None,
+    report: environments.Report = lambda line: None,
 ) -> Event:
     """Open a problem as an event, with the folds and score types of its kit.
 
     `force` changes an event that is there. What is None stays as it is, or is the default: the
-    problem's title, not public, 3600 seconds for all folds of a submission, 4096 MB for each.
-    Raises NotFound, KitError, AlreadyThere, DataboardError (a score type is registered otherwise).
+    problem's title, not public, 3600 seconds for all folds of a submission, 4096 MB for each,
+    no environment of its own. An empty `requirements` takes that away. Raises NotFound, KitError,
+    AlreadyThere, EnvironmentFailed, DataboardError (a score type is registered otherwise).
     """
     check_name("event", name)
     if title is not None:
@@ -73,8 +85,12 @@ def add_event(
         find(session, Problem, problem_name)
         if not force:
             check_free(session, Event, name, CHANGE)
+        if requirements is None:
+            requirements = session.scalar(select(Event.requirements).where(Event.name == name))
     kit = kits.find_kit(problem_name, settings.kits_path)
-    summary = kits.inspect_kit(kit, settings.data_path)
+    requirements = "\n".join(environments.packages(requirements)) if requirements else None
+    python = environments.ensure(settings, requirements, report)
+    summary = kits.inspect_kit(kit, settings.data_path, python)
     with session_scope(engine) as session:
         problem = find(session, Problem, problem_name)
         event = session.scalar(select(Event).where(Event.name == name))
@@ -96,19 +112,22 @@ def add_event(
         for attribute, value in given.items():
             if value is not None:
                 setattr(event, attribute, value)
-        _take_over(session, event, summary)
+        _take_over(session, event, summary, requirements)
         return event
 
 
-def _take_over(session: Session, event: Event, summary: KitSummary) -> None:
-    """Give an event the folds and scores of its kit.
+def _take_over(
+    session: Session, event: Event, summary: KitSummary, requirements: str | None
+) -> None:
+    """Give an event the folds and scores of its kit, and the environment they are made in.
 
     Where these change, what is scored does not compare any more: it is put back into the queue,
     with what could not be trained for that reason.
     """
     wanted = [(_score_type_of(session, kit), kit.precision) for kit in summary.score_types]
     present = [(score.score_type, score.precision) for score in event.score_types]
-    if (event.folds_digest, present) == (summary.folds_digest, wanted):
+    was, event.requirements = event.requirements, requirements
+    if (event.folds_digest, present, was) == (summary.folds_digest, wanted, requirements):
         return
     event.n_folds, event.folds_digest = summary.n_folds, summary.folds_digest
     session.add(event)

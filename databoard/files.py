@@ -1,9 +1,11 @@
-"""Opening files that somebody else wrote."""
+"""Opening files that somebody else wrote, and times of files that do not depend on when."""
 
 import os
 import stat
 from pathlib import Path
 from typing import BinaryIO
+
+OLDEST_TIME, SPAN = 1_000_000_000, 2**28  # from 2001 to 2010, in seconds
 
 
 def open_plain(path: Path) -> BinaryIO | None:
@@ -16,3 +18,8 @@ def open_plain(path: Path) -> BinaryIO | None:
         return os.fdopen(descriptor, "rb")
     os.close(descriptor)
     return None
+
+
+def time_of(digest: bytes) -> int:
+    """The time that a file with such a digest gets: the same wherever it is."""
+    return OLDEST_TIME + int.from_bytes(digest[:4], "big") % SPAN

@@ -7,10 +7,8 @@ Its code is its maintainer's, trusted like our own; it is still loaded in a proc
 
 import hashlib
 import importlib.util
-import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import traceback
@@ -20,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from databoard.apart import PYTHON, answer, ask
 from databoard.errors import KitError
 
 if TYPE_CHECKING:
@@ -36,6 +35,7 @@ ATTRIBUTES = (
 )
 STARTING_KIT = "starting_kit"
 SHIPPED = Path(__file__).parent / "specific" / "problems"
+SEE_CV = "See get_cv."
 KIND_OF_SUFFIX = {"": "code", ".py": "code", ".txt": "text", ".md": "text"}
 
 
@@ -104,7 +104,7 @@ def find_kit(name: str, kits_path: Path) -> Path:
             return place
     raise KitError(
         f"There is no kit {name} in {kits_path}.",
-        f"Put it there: git clone https://github.com/ramp-kits/{name} {path}",
+        f"Put it there: inv fetch-problem {name}",
     )
 
 
@@ -127,24 +127,19 @@ def data_path_of(kit: Path, data_path: Path) -> Path:
     return apart if apart.is_dir() else kit
 
 
-def inspect_kit(kit: Path, data_path: Path) -> KitSummary:
+def starting_kit_of(kit: Path) -> Path:
+    """The folder of the starting kit; older kits have it at their top."""
+    place, older = kit / "submissions" / STARTING_KIT, kit / STARTING_KIT
+    return older if older.is_dir() and not place.is_dir() else place
+
+
+def inspect_kit(kit: Path, data_path: Path, python: Path = PYTHON) -> KitSummary:
     """Load the kit and its data in a process of its own, and summarise it.
 
     Raises KitError: an attribute is missing or wrong, the data is absent, a fold is out of
     range, the starting kit lacks an element, or the kit's own code fails.
     """
-    command = [sys.executable, "-m", "databoard.kits", str(kit), str(data_path_of(kit, data_path))]
-    root = Path(__file__).resolve().parent.parent
-    # Looking at a kit leaves nothing in its folder.
-    environment = os.environ | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    try:
-        answer = json.loads(done.stdout)
-    except ValueError:
-        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-        raise KitError(
-            f"The kit {kit.name} ended its process (exit {done.returncode}): {last}"
-        ) from None
+    found = ask("databoard.kits", kit, data_path_of(kit, data_path), python)
     if "error" in answer:
         raise KitError(answer["error"], answer["hint"])
     answer["elements"] = tuple(Element(**element) for element in answer["elements"])
@@ -157,6 +152,22 @@ def load_problem(code_path: Path) -> ModuleType:
 
     Raises KitError.
     """
+    problem = import_problem(code_path)
+    if missing := missing_attributes(problem):
+        raise KitError(
+            f"problem.py of the kit {code_path.name} lacks {', '.join(missing)}.",
+            "Every kit defines: " + ", ".join(ATTRIBUTES) + ".",
+        )
+    return problem
+
+
+def missing_attributes(problem: ModuleType) -> list[str]:
+    """What a kit must have and this one has not."""
+    return [attribute for attribute in ATTRIBUTES if not hasattr(problem, attribute)]
+
+
+def import_problem(code_path: Path) -> ModuleType:
+    """Import `problem.py` of a kit. Raises KitError."""
     name = code_path.name
     imports = code_path / "external_imports"
     if imports.is_dir() and str(imports) not in sys.path:
@@ -171,12 +182,6 @@ def load_problem(code_path: Path) -> ModuleType:
         raise KitError(
             f"problem.py of the kit {name} cannot be imported: {_where(error, code_path)}"
         ) from error
-    missing = [attribute for attribute in ATTRIBUTES if not hasattr(problem, attribute)]
-    if missing:
-        raise KitError(
-            f"problem.py of the kit {name} lacks {', '.join(missing)}.",
-            "Every kit defines: " + ", ".join(ATTRIBUTES) + ".",
-        )
     return problem
 
 
@@ -185,6 +190,16 @@ def load_data(problem: ModuleType, path: Path, name: str) -> Data:
 
     Raises KitError: a loader fails, labels and folds do not fit, or a fold overlaps itself.
     """
+    data = read_data(problem, path, name)
+    if not data.folds:
+        raise KitError(f"The kit {name} has no cross-validation folds.", SEE_CV)
+    for number, fold in enumerate(data.folds):
+        check_fold(number, fold, len(data.y_train), name)
+    return data
+
+
+def read_data(problem: ModuleType, path: Path, name: str) -> Data:
+    """Read data and folds, whatever these are. Raises KitError: a loader fails."""
     import numpy as np
 
     try:
@@ -201,24 +216,26 @@ def load_data(problem: ModuleType, path: Path, name: str) -> Data:
             f"The kit {name} cannot read its data in {path}: {_where(error, path)}",
             "Try its README: some kits download their data first.",
         ) from error
-    if not folds:
-        raise KitError(f"The kit {name} has no cross-validation folds.", "See get_cv.")
-    for number, fold in enumerate(folds):
-        both = np.concatenate(fold)
-        if not np.issubdtype(both.dtype, np.integer):
-            raise KitError(f"Fold {number} of the kit {name} holds no row numbers.", "See get_cv.")
-        if len(both) and (both.min() < 0 or both.max() >= len(y_train)):
-            raise KitError(
-                f"Fold {number} of the kit {name} names rows outside of the {len(y_train)} "
-                "training rows.",
-                "See get_cv.",
-            )
-        if min(map(len, fold)) == 0 or np.intersect1d(*fold).size:
-            raise KitError(
-                f"Fold {number} of the kit {name} is empty, or trains on rows that it validates.",
-                "See get_cv.",
-            )
     return Data(X_train, y_train, X_test, y_test, folds)
+
+
+def check_fold(number: int, fold: "tuple[np.ndarray, np.ndarray]", n_rows: int, name: str) -> None:
+    """Raises KitError: no row numbers, some out of range, none at all, or one on both sides."""
+    import numpy as np
+
+    both, said = np.concatenate(fold), ""
+    if not np.issubdtype(both.dtype, np.integer):
+        said = "holds no row numbers"
+    elif len(both) and (both.min() < 0 or both.max() >= n_rows):
+        wrong = both[(both < 0) | (both >= n_rows)]
+        said = f"names the row {wrong[0]}, outside of the {n_rows} training rows"
+    elif min(map(len, fold)) == 0:
+        said = f"has no row to {'validate' if len(fold[0]) else 'train on'}"
+    elif (twice := np.intersect1d(*fold)).size:
+        rows = "a row" if twice.size == 1 else f"{twice.size} rows"
+        said = f"trains on {rows} that it validates, such as {twice[0]}"
+    if said:
+        raise KitError(f"Fold {number} of the kit {name} {said}.", SEE_CV)
 
 
 def digest_of(folds: "Sequence[tuple[np.ndarray, np.ndarray]]") -> str:
@@ -236,15 +253,20 @@ def digest_of(folds: "Sequence[tuple[np.ndarray, np.ndarray]]") -> str:
 def summarise(kit: Path, data_path: Path) -> KitSummary:
     """Load a kit here, in this process, and summarise it. Raises KitError."""
     problem = load_problem(kit)
-    elements = _elements(problem, kit.name)
+    elements = elements_of(problem, kit.name)
     for element in elements:
-        if not (kit / "submissions" / STARTING_KIT / element.file_name).is_file():
-            raise KitError(
-                f"The starting kit of {kit.name} lacks {element.file_name}.",
-                f"Put it into {kit / 'submissions' / STARTING_KIT}.",
-            )
-    score_types = _score_types(problem, kit.name)
-    data = load_data(problem, data_path, kit.name)
+        check_element(kit, element)
+    score_types = score_types_of(problem, kit.name)
+    return summary_of(problem, elements, score_types, load_data(problem, data_path, kit.name))
+
+
+def summary_of(
+    problem: ModuleType,
+    elements: tuple[Element, ...],
+    score_types: tuple[ScoreTypeOfKit, ...],
+    data: Data,
+) -> KitSummary:
+    """What the catalogue needs to know of a loaded kit."""
     return KitSummary(
         title=str(problem.problem_title),
         workflow=type(problem.workflow).__name__,
@@ -255,14 +277,25 @@ def summarise(kit: Path, data_path: Path) -> KitSummary:
     )
 
 
-def _elements(problem: ModuleType, name: str) -> tuple[Element, ...]:
-    names = getattr(problem.workflow, "element_names", None)
+def check_element(kit: Path, element: Element) -> None:
+    """Raises KitError: the starting kit lacks its file."""
+    folder = starting_kit_of(kit)
+    if not (folder / element.file_name).is_file():
+        raise KitError(
+            f"The starting kit of {kit.name} lacks {element.file_name}.", f"Put it into {folder}."
+        )
+
+
+def elements_of(problem: ModuleType, name: str) -> tuple[Element, ...]:
+    """The elements of the kit's workflow. Raises KitError."""
+    names = getattr(getattr(problem, "workflow", None), "element_names", None)
     if not names or not all(isinstance(element, str) for element in names):
         raise KitError(f"The workflow of the kit {name} has no element_names.", "See problem.py.")
     return tuple(Element.of(element) for element in names)
 
 
-def _score_types(problem: ModuleType, name: str) -> tuple[ScoreTypeOfKit, ...]:
+def score_types_of(problem: ModuleType, name: str) -> tuple[ScoreTypeOfKit, ...]:
+    """The score types of the kit, the official one first. Raises KitError."""
     try:
         score_types = tuple(
             ScoreTypeOfKit(
@@ -293,11 +326,4 @@ def _where(error: BaseException, folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    stdout = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # kits print, and so do programs that they run
-    try:
-        result = asdict(summarise(Path(sys.argv[1]), Path(sys.argv[2])))
-    except KitError as error:
-        result = {"error": error.message, "hint": error.hint}
-    with stdout:
-        json.dump(result, stdout)
+    answer(lambda: asdict(summarise(Path(sys.argv[1]), Path(sys.argv[2]))))

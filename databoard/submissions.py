@@ -41,9 +41,17 @@ def folder_of(settings: Settings, submission_id: int) -> Path:
 
 
 def submit(
-    session: Session, settings: Settings, event_name: str, team_name: str, name: str, path: Path
+    session: Session,
+    settings: Settings,
+    event_name: str,
+    team_name: str,
+    name: str,
+    path: Path,
+    may_have_more: bool = False,
 ) -> Submission:
     """Submit the folder `path` (or the one file, where the workflow has one element).
+
+    What the workflow does not know is refused, or with `may_have_more` left out.
 
     Raises NotFound, AlreadyThere, InvalidValue (a file is missing, too much, too large, or no
     plain file), DataboardError (the team is not signed up).
@@ -61,7 +69,7 @@ def submit(
             f"The team {team_name} already has a submission {name} in {event_name}.",
             "Choose another name.",
         )
-    files = read_files(path, event.problem.workflow)
+    files = read_files(path, event.problem.workflow, may_have_more)
     submission = Submission(event=event, team=team, name=name, files_digest=digest_of(files))
     session.add(submission)
     session.flush()
@@ -75,11 +83,12 @@ def submit_starting_kit(
     """Submit the starting kit of the event's problem for a team. Raises as `submit` does."""
     event = find(session, Event, event_name)
     kit = kits.find_kit(event.problem.name, settings.kits_path)
-    path = kit / "submissions" / kits.STARTING_KIT
-    return submit(session, settings, event_name, team_name, kits.STARTING_KIT, path)
+    path = kits.starting_kit_of(kit)
+    is_older = path.parent == kit  # then the data and the notebook are there, too
+    return submit(session, settings, event_name, team_name, kits.STARTING_KIT, path, is_older)
 
 
-def read_files(path: Path, workflow: Workflow) -> list[SubmittedFile]:
+def read_files(path: Path, workflow: Workflow, may_have_more: bool = False) -> list[SubmittedFile]:
     """Read the files of a submission: exactly one per workflow element.
 
     A code element `x` is the file `x.py`; a data or text element may have any suffix. Raises
@@ -112,7 +121,7 @@ def read_files(path: Path, workflow: Workflow) -> list[SubmittedFile]:
             )
         chosen[matches[0]] = present[matches[0]]
     extra = sorted(set(present) - set(chosen))
-    if extra:
+    if extra and not may_have_more:
         raise InvalidValue(
             f"The submission has a file {printable(extra[0])}, which the workflow "
             f"{workflow.name} does not know.",

@@ -61,15 +61,18 @@ def add_score_type(ctx, name, is_lower_the_better, minimum, maximum):
 @command(
     help={
         "name": "Name of the kit, a folder in ramp-kits or one shipped with Databoard.",
+        "requirements": "File with the packages of the environment that the kit needs.",
         "force": "Read a registered one again.",
     }
 )
-def add_problem(ctx, name, force=False):
+def add_problem(ctx, name, requirements=None, force=False):
     """Register a kit as a problem, with its workflow."""
     from databoard import events
+    from tasks.kits import read_requirements, showing
 
-    with opened() as (settings, engine):
-        problem = events.add_problem(engine, settings, name, force)
+    wanted = read_requirements(requirements)
+    with opened() as (settings, engine), showing(f"add {name}") as report:
+        problem = events.add_problem(engine, settings, name, force, wanted, report)
     print(f"Added the problem {name}: {problem.title}.")
 
 
@@ -81,6 +84,7 @@ def add_problem(ctx, name, force=False):
         "is_public": "Show it to everybody.",
         "time_limit": "Seconds that all folds of a submission may run, together (3600).",
         "memory_limit": "MB of memory that a fold may use (4096).",
+        "requirements": "File with the packages of the environment that its kit runs in; '' for none.",
         "force": "Change what is given of an event that is there, and read its kit again.",
     }
 )
@@ -92,17 +96,20 @@ def add_event(
     is_public=False,
     time_limit=None,
     memory_limit=None,
+    requirements=None,
     force=False,
 ):
     """Open a problem as an event."""
     from databoard import events
     from databoard.names import as_count
+    from tasks.kits import read_requirements, showing
 
     limits = {
         "time_limit": time_limit and as_count("The time limit", time_limit),
         "memory_limit": memory_limit and as_count("The memory limit", memory_limit),
     }
-    with opened() as (settings, engine):
+    wanted = read_requirements(requirements)
+    with opened() as (settings, engine), showing(f"add {event or problem}") as report:
         added = events.add_event(
             engine,
             settings,
@@ -111,6 +118,8 @@ def add_event(
             title or None,
             is_public=is_public or None,
             force=force,
+            requirements=wanted,
+            report=report,
             **limits,
         )
     print(f"Added the event {added.name}: {added.title}, {added.n_folds} folds.")

@@ -12,9 +12,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = [
-    {"errors", "names", "files", "config"},
-    {"model", "migration", "database", "dump", "lookup", "kits"},
-    {"catalogue", "events", "people", "submissions", "ranking", "leaderboard"},
+    {"errors", "names", "files", "config", "apart"},
+    {"model", "migration", "database", "dump", "lookup", "kits"}
+    | {"kittree", "kitdata", "kitcheck", "bundle", "environments"},
+    {"catalogue", "events", "people", "submissions", "ranking", "leaderboard"}
+    | {"fetching", "deposited"},
     {"fleet", "training"},
     {"web", "tasks"},
 ]

@@ -178,10 +178,12 @@ BROKEN |= {
         "([0.5], [1.5])": "holds no row numbers.",
         "(['a'], ['b'])": "holds no row numbers.",
         "([True, False], [False, True])": "holds no row numbers.",
-        "([0, 1], [4])": "names rows outside of the 4 training rows.",
-        "([-1], [2])": "names rows outside of the 4 training rows.",
-        "([0, 1], [1, 2])": "is empty, or trains on rows that it validates.",
-        "([0, 1], np.array([], int))": "is empty, or trains on rows that it validates.",
+        "([0, 1], [4])": "names the row 4, outside of the 4 training rows.",
+        "([-1], [2])": "names the row -1, outside of the 4 training rows.",
+        "([0, 1], [1, 2])": "trains on a row that it validates, such as 1.",
+        "([0, 1, 2], [1, 2])": "trains on 2 rows that it validates, such as 1.",
+        "([0, 1], np.array([], int))": "has no row to validate.",
+        "(np.array([], int), [0, 1])": "has no row to train on.",
     }.items()
 }
 
@@ -214,8 +216,7 @@ def test_kits_are_found_in_the_deployment_first(tmp_path: Path, make_kit: MakeKi
     with pytest.raises(KitError) as caught:
         kits.find_kit("titanic", tmp_path)
     assert str(caught.value) == (
-        f"There is no kit titanic in {tmp_path}.\n"
-        f"Put it there: git clone https://github.com/ramp-kits/titanic {tmp_path}/titanic"
+        f"There is no kit titanic in {tmp_path}.\nPut it there: inv fetch-problem titanic"
     )
 
 

@@ -9,38 +9,28 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import importlib.util
-import re
 import shutil
-import subprocess
-import sys
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from databoard import kits
+from databoard.bundle import make_bundle, render_notebook
 from databoard.config import Settings
 from databoard.errors import DataboardError
-from databoard.fleet.kitdata import make_data
-from databoard.fleet.kittree import (
+from databoard.fleet.source import cache_folder
+from databoard.kitdata import make_data
+from databoard.kittree import (
     BUNDLE,
-    CHUNK,
     DIGEST,
     DIGEST_IN_KIT,
     Copy,
-    Where,
     digest_of,
     finish,
     is_left_out_of_kit,
     is_private_in_kit,
-    is_public,
 )
-from databoard.fleet.source import cache_folder
-
-EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a zip can tell
-NOT_RENDERED = "no notebook rendered: nbconvert is not installed"
 
 
 @dataclass(frozen=True)
@@ -93,42 +83,6 @@ def pack(name: str, kit: Path, data: Path | None, folder: Path) -> Pack:
                 finish(path, hashlib.file_digest(file, "sha256").digest())
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return Pack(name, folder, digest, size, (note,) if note else ())
-
-
-def make_bundle(kit: Path, path: Path, name: str) -> None:
-    """Zip what teams download of a copied kit; of equal files the same bytes."""
-    files = [Where(file.relative_to(kit)) for file in kit.rglob("*") if file.is_file()]
-    with zipfile.ZipFile(path, "w") as bundle:
-        for where in sorted(filter(is_public, files), key=lambda where: str(where).encode()):
-            member = zipfile.ZipInfo(f"{name}/{where}", EARLIEST)
-            member.compress_type, member.create_system = zipfile.ZIP_DEFLATED, 3  # Unix
-            member.external_attr = (kit / where).stat().st_mode << 16
-            with (
-                open(kit / where, "rb") as file,
-                bundle.open(member, "w", force_zip64=True) as inside,
-            ):
-                shutil.copyfileobj(file, inside, CHUNK)
-
-
-def render_notebook(notebook: Path) -> str:
-    """Write NOTEBOOK.html beside it; nothing in it is run. Returns why not, if it cannot be."""
-    if importlib.util.find_spec("nbconvert") is None:
-        return NOT_RENDERED
-    done = subprocess.run(
-        # -P: a kit's files do not stand in for modules
-        [sys.executable, "-P", "-m", "nbconvert", "--to=html", str(notebook)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    if not done.returncode:
-        return ""
-    lines = [line.strip() for line in done.stdout.splitlines() if line.strip()] or ["it failed"]
-    errors = [line for line in lines if re.match(r"[\w.]+: ", line)]
-    return f"no notebook rendered: {(errors or lines)[-1]}"
 
 
 @contextmanager

@@ -14,9 +14,7 @@ from databoard.fleet import problem_scripts as scripts
 from databoard.fleet import shell
 from databoard.fleet.connect import opened, side_by_side
 from databoard.fleet.inventory import Host, Target
-from databoard.fleet.kitdata import ways
 from databoard.fleet.kitpack import Pack, packed
-from databoard.fleet.kittree import PRIVATE
 from databoard.fleet.lock import Locks, Owner
 from databoard.fleet.machine import Machine
 from databoard.fleet.plan import Plan, steps_of
@@ -25,6 +23,8 @@ from databoard.fleet.problem_survey import Seen, events_of, script, see
 from databoard.fleet.publish import Outcome, Preflight, Ready, Way
 from databoard.fleet.rollout import migrating_host
 from databoard.fleet.runbook import Action, Executor, Failed, Push, Reporter, Run, Step, run_hooks
+from databoard.kitdata import ways
+from databoard.kittree import PRIVATE
 from databoard.names import check_name
 
 

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 from databoard.config import ROOT
 from databoard.errors import DataboardError, NotFound
+from databoard.files import time_of
 from databoard.names import printable
 
 if TYPE_CHECKING:
     from databoard.migration import Migration
 
 LOCK = "requirements.lock"
-OLDEST_TIME, SPAN = 1_000_000_000, 2**28  # from 2001 to 2010, in seconds
 KEPT_TREES = 10
 
 
@@ -131,7 +131,7 @@ def _extract(checkout: Path, tree: str, folder: Path) -> None:
     for path in folder.rglob("*"):
         if path.is_file() and not path.is_symlink():
             digest = hashlib.sha256(path.read_bytes()).digest()
-            time = OLDEST_TIME + int.from_bytes(digest[:4], "big") % SPAN
+            time = time_of(digest)
             path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
             os.utime(path, (time, time))
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from databoard.apart import PYTHON
 from databoard.errors import DataboardError
 
 
@@ -23,6 +24,7 @@ class Work:
     folds_digest: str
     time_limit: int
     memory_limit: int
+    python: Path = PYTHON  # of the event's environment
 
 
 @dataclass

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Engine, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, joinedload
 
-from databoard import kits
+from databoard import environments, kits
 from databoard.config import Settings
 from databoard.database import session_scope
 from databoard.model.event import Event
@@ -132,4 +132,5 @@ class Worker:
             folds_digest=event.folds_digest,
             time_limit=event.time_limit,
             memory_limit=event.memory_limit,
+            python=environments.python_of(settings, event.requirements),
         )

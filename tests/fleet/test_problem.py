@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 
 from databoard import config, database, events, kits
+from databoard.bundle import NOT_RENDERED
 from databoard.config import ROOT, Settings
 from databoard.errors import DataboardError, InvalidValue, KitError
 from databoard.fleet import inventory, problem
-from databoard.fleet.kitpack import NOT_RENDERED, workplace
+from databoard.fleet.kitpack import workplace
 from databoard.fleet.problem import ProblemPlan, Published
 from databoard.fleet.runbook import Failed
 from tests.fleet.site import Listener

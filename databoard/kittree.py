@@ -10,14 +10,13 @@ from pathlib import Path, PurePosixPath
 
 from databoard import kits
 from databoard.errors import KitError
-from databoard.files import open_plain
-from databoard.fleet.source import OLDEST_TIME, SPAN
+from databoard.files import open_plain, time_of
 from databoard.names import printable
 
 PRIVATE = ("data/private", "data/raw", "deposited_submissions")
 LEFT_OUT = (".git", "__pycache__", ".ipynb_checkpoints")
 DECIDES_SCORES = ("problem.py", "external_imports", "data")
-BUNDLE, DIGEST = "starting_kit.zip", "digest"
+BUNDLE, PAGE, DIGEST = "starting_kit.zip", "_starting_kit.html", "digest"
 DIGEST_IN_KIT = f".{DIGEST}"
 CHUNK = 1 << 20
 
@@ -42,7 +41,8 @@ def is_public(where: Where) -> bool:
         return False
     if where.parts[0] == "submissions":
         return where.parts[1:2] == (kits.STARTING_KIT,)
-    return where != Where(BUNDLE)
+    is_page = len(where.parts) == 1 and where.name.endswith(PAGE)  # made of the notebook
+    return where != Where(BUNDLE) and not is_page
 
 
 def digest_of(kit: Mapping[str, str], data: Mapping[str, str]) -> str:
@@ -139,5 +139,5 @@ class Copy:
 def finish(path: Path, digest: bytes, mode: int = 0o644) -> None:
     """Equal files get equal times and modes: so rsync sends what differs, and nothing else."""
     path.chmod(mode)
-    time = OLDEST_TIME + int.from_bytes(digest[:4], "big") % SPAN
+    time = time_of(digest)
     os.utime(path, (time, time))
