@@ -149,6 +149,10 @@ def _clone(url: str, clone: Path, revision: str | None, known: Path | None) -> s
             "Give a branch, a tag or a commit.",
         )
     _git(["checkout", "--quiet", "--detach", commit], clone)
+    if absent := _git(["ls-files", "--deleted"], clone).splitlines():
+        raise DataboardError(
+            f"{url} holds no content of {absent[0]}, only its name.", "Fetch from a whole clone."
+        )
     return commit
 
 

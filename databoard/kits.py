@@ -140,11 +140,11 @@ def inspect_kit(kit: Path, data_path: Path, python: Path = PYTHON) -> KitSummary
     range, the starting kit lacks an element, or the kit's own code fails.
     """
     found = ask("databoard.kits", kit, data_path_of(kit, data_path), python)
-    if "error" in answer:
-        raise KitError(answer["error"], answer["hint"])
-    answer["elements"] = tuple(Element(**element) for element in answer["elements"])
-    answer["score_types"] = tuple(ScoreTypeOfKit(**score) for score in answer["score_types"])
-    return KitSummary(**answer)
+    if "error" in found:
+        raise KitError(found["error"], found["hint"])
+    found["elements"] = tuple(Element(**element) for element in found["elements"])
+    found["score_types"] = tuple(ScoreTypeOfKit(**score) for score in found["score_types"])
+    return KitSummary(**found)
 
 
 def load_problem(code_path: Path) -> ModuleType:

@@ -84,7 +84,7 @@ def add_problem(ctx, name, requirements=None, force=False):
         "is_public": "Show it to everybody.",
         "time_limit": "Seconds that all folds of a submission may run, together (3600).",
         "memory_limit": "MB of memory that a fold may use (4096).",
-        "requirements": "File with the packages of the environment that its kit runs in; '' for none.",
+        "requirements": "File with the packages that its kit runs with; '' for Databoard's own.",
         "force": "Change what is given of an event that is there, and read its kit again.",
     }
 )
