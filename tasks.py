@@ -18,6 +18,7 @@ from tasks import (  # noqa: E402
     database,
     demo,
     development,
+    environments,
     event,
     inventory,
     keywords,
@@ -41,6 +42,7 @@ completion.extend_completion()
 namespace = Collection()
 for module in (
     kits,
+    environments,
     catalogue,
     manifest,
     event,

@@ -31,6 +31,11 @@ class Settings:
         return self.deployment_path / "ramp-data"
 
     @property
+    def environments_path(self) -> Path:
+        """One virtual environment per list of requirements that kits need."""
+        return self.deployment_path / "environments"
+
+    @property
     def submissions_path(self) -> Path:
         """One folder per submission."""
         return self.deployment_path / "submissions"

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from databoard import catalogue, events, kits, people
+from databoard import catalogue, environments, events, kits, people
 from databoard.config import Settings
-from databoard.database import session_scope
+from databoard.database import reading, session_scope
+from databoard.environments import EnvironmentFailed
 from databoard.errors import DataboardError, KitError, NotFound
 from databoard.event_settings import SETTINGS
 from databoard.kits import KitSummary
@@ -54,24 +55,30 @@ class Difference:
 
 def plan(engine: Engine, settings: Settings, manifest: Manifest, prune: bool = False) -> Difference:
     """What `apply` would do. Raises DataboardError where it would, but not for want of force."""
-    summary = _summary(settings, manifest)
+    kit = _look(engine, settings, manifest)
     with session_scope(engine) as session:
-        difference, _ = _converge(session, manifest, summary, prune)
+        difference, _ = _converge(session, manifest, kit, prune)
         session.rollback()
     return difference
 
 
 def apply(
-    engine: Engine, settings: Settings, manifest: Manifest, prune: bool = False, force: bool = False
+    engine: Engine,
+    settings: Settings,
+    manifest: Manifest,
+    prune: bool = False,
+    force: bool = False,
+    report: environments.Report = lambda line: None,
 ) -> Difference:
     """Bring the database to the manifest in one transaction; `prune` ends sign-ups of other teams.
 
-    What the manifest does not name stays as it is. Raises DataboardError: a running event's scores
-    would change and `force` is not given, or a name means something else already.
+    The environment is made before, if it is not there, and told to `report`. What the manifest
+    does not name stays as it is. Raises DataboardError: a running event's scores would change and
+    `force` is not given, or a name means something else already.
     """
-    summary = _summary(settings, manifest)
+    kit = _look(engine, settings, manifest, report)
     with session_scope(engine) as session:
-        difference, disturbed = _converge(session, manifest, summary, prune)
+        difference, disturbed = _converge(session, manifest, kit, prune)
         if disturbed and not force:
             several = len(disturbed) > 1
             raise DataboardError(
@@ -80,37 +87,59 @@ def apply(
                 f"Look: inv plan {manifest.name}. Then: inv apply {manifest.name} --force",
             )
         session.flush()
-        if isinstance(summary, KitSummary):
+        if isinstance(kit, Kit):
             kits.place_kit(kits.find_kit(manifest.problem, settings.kits_path), settings.kits_path)
     return difference
 
 
-def _summary(settings: Settings, manifest: Manifest) -> KitSummary | KitError:
+@dataclass(frozen=True)
+class Kit:
+    """A kit that was looked at, in the environment of these requirements."""
+
+    summary: KitSummary
+    requirements: str | None
+
+
+def _look(
+    engine: Engine,
+    settings: Settings,
+    manifest: Manifest,
+    report: environments.Report | None = None,
+) -> Kit | DataboardError:
+    """The kit, or why it cannot be looked at; without `report` no environment is made for it."""
+    with reading(engine) as session:
+        requirements = events.requirements_of(session, manifest.name, manifest.environment)
     try:
         kit = kits.find_kit(manifest.problem, settings.kits_path)
-        return kits.inspect_kit(kit, settings.data_path)
-    except KitError as error:
+        if report is None and not environments.python_of(settings, requirements).exists():
+            return EnvironmentFailed(
+                f"The environment of {manifest.name} is not made yet.",
+                f"Make it with all else: inv apply {manifest.name}",
+            )
+        python = environments.ensure(settings, requirements, report or (lambda line: None))
+        return Kit(kits.inspect_kit(kit, settings.data_path, python), requirements)
+    except (KitError, EnvironmentFailed) as error:
         return error
 
 
 def _converge(
-    session: Session, manifest: Manifest, summary: KitSummary | KitError, prune: bool
+    session: Session, manifest: Manifest, kit: Kit | DataboardError, prune: bool
 ) -> tuple[Difference, list[str]]:
     """What was changed, and the events with submissions whose scores that changes."""
     difference = Difference()
     disturbed: set[str] = set()
+    summary = kit.summary if isinstance(kit, Kit) else None
     before = _stand(session, manifest, summary)
     with _watching(session, disturbed):
         _register(session, manifest)
-        if isinstance(summary, KitSummary):
-            problem = events.put_problem(session, manifest.problem, summary)
+        if isinstance(kit, Kit):
+            problem = events.put_problem(session, manifest.problem, kit.summary)
             event = events.put_event(
-                session, problem, manifest.name, summary, manifest.event, manifest.environment
+                session, problem, manifest.name, kit.summary, manifest.event, kit.requirements
             )
-            session.flush()
             difference.wanting += _sign_up(session, manifest, event, prune)
         else:
-            difference.wanting.append(summary)
+            difference.wanting.append(kit)
     after = _stand(session, manifest, summary)
     difference.changes = [
         Change(what, before.get(what), after.get(what))
@@ -178,13 +207,13 @@ def _sign_up(
     return wanting
 
 
-def _stand(session: Session, manifest: Manifest, summary: KitSummary | KitError) -> Stand:
+def _stand(session: Session, manifest: Manifest, summary: KitSummary | None) -> Stand:
     """How everything stands that the manifest and its kit name."""
     session.flush()
     session.expire_all()
     types, scores = list(manifest.workflow_element_types), list(manifest.score_types)
     workflows = list(manifest.workflow)
-    if isinstance(summary, KitSummary):
+    if summary:
         types += [element.name for element in summary.elements]
         workflows.append(summary.workflow)
         scores += [score.name for score in summary.score_types]

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from databoard import kits
+from databoard import environments, kits
 from databoard.catalogue import add_missing_types, add_score_type, add_workflow
 from databoard.config import Settings
 from databoard.database import session_scope
@@ -26,18 +26,27 @@ REREAD = "Choose another name, or read it again with --force."
 CHANGE = "Choose another name, or change it with --force."
 
 
-def add_problem(engine: Engine, settings: Settings, name: str, force: bool = False) -> Problem:
+def add_problem(
+    engine: Engine,
+    settings: Settings,
+    name: str,
+    force: bool = False,
+    requirements: str | None = None,
+    report: environments.Report = lambda line: None,
+) -> Problem:
     """Register a kit as a problem, with the workflow it uses.
 
-    `force` reads a registered one again. Raises KitError, AlreadyThere, DataboardError (its
-    workflow differs from the registered one of that name).
+    `force` reads a registered one again; in an environment of `requirements`, if given, whose
+    making is told to `report`. Raises KitError, AlreadyThere, EnvironmentFailed, DataboardError
+    (its workflow differs from the registered one of that name).
     """
     check_name("problem", name)
     kit = kits.find_kit(name, settings.kits_path)
     if not force:
         with session_scope(engine) as session:
             check_free(session, Problem, name, REREAD)
-    summary = kits.inspect_kit(kit, settings.data_path)
+    python = environments.ensure(settings, requirements, report)
+    summary = kits.inspect_kit(kit, settings.data_path, python)
     with session_scope(engine) as session:
         if not force:
             check_free(session, Problem, name, REREAD)
@@ -67,15 +76,16 @@ def add_event(
     *,
     force: bool = False,
     requirements: str | None = None,
+    report: environments.Report = lambda line: None,
     **given: Any,
 ) -> Event:
     """Open a problem as an event, with the folds and score types of its kit.
 
     `given` are settings, as of `event_settings.SETTINGS`; `requirements` those of the environment
-    its kit runs in. `force` changes an event that is there. What is None stays as it is, or is the
-    default: the problem's title, not public, 3600 seconds for all folds of a submission.
-    Raises NotFound, KitError, AlreadyThere, InvalidValue, DataboardError (a score type is
-    registered otherwise).
+    its kit runs in, whose making is told to `report`; empty: in Databoard's own. `force` changes
+    an event that is there. What is None stays as it is, or is the default: the problem's title, not
+    public, 3600 seconds for all folds of a submission. Raises NotFound, KitError, AlreadyThere,
+    InvalidValue, EnvironmentFailed, DataboardError (a score type is registered otherwise).
     """
     check_name("event", name)
     given = {"title": title, **given}
@@ -84,13 +94,22 @@ def add_event(
         find(session, Problem, problem_name)
         if not force:
             check_free(session, Event, name, CHANGE)
+        requirements = requirements_of(session, name, requirements)
     kit = kits.find_kit(problem_name, settings.kits_path)
-    summary = kits.inspect_kit(kit, settings.data_path)
+    python = environments.ensure(settings, requirements, report)
+    summary = kits.inspect_kit(kit, settings.data_path, python)
     with session_scope(engine) as session:
         if not force:
             check_free(session, Event, name, CHANGE)
         problem = find(session, Problem, problem_name)
         return put_event(session, problem, name, summary, given, requirements)
+
+
+def requirements_of(session: Session, event: str, given: str | None) -> str | None:
+    """What an event's environment is made of: as given, or as it is; None is Databoard's own."""
+    if given is None:
+        return session.scalar(select(Event.requirements).where(Event.name == event))
+    return "\n".join(environments.packages(given)) if given else None
 
 
 def put_event(
@@ -99,9 +118,9 @@ def put_event(
     name: str,
     summary: KitSummary,
     given: Mapping[str, Any],
-    requirements: str | None = None,
+    requirements: str | None,
 ) -> Event:
-    """Open an event with these settings, or bring it up to them and to its kit.
+    """Open an event with these settings and this environment, or bring it up to them and its kit.
 
     Raises DataboardError: it is of another problem, or a score type is registered otherwise.
     """
@@ -113,15 +132,15 @@ def put_event(
             f"The event {name} is of the problem {event.problem.name}, not {problem.name}.",
             "Choose another event name.",
         )
-    if requirements is not None:
-        event.requirements = requirements
-    _take_over(session, event, summary)
+    _take_over(session, event, summary, requirements)
     session.flush()
     return update_event(session, name, **given)
 
 
-def _take_over(session: Session, event: Event, summary: KitSummary) -> None:
-    """Give an event the folds and scores of its kit.
+def _take_over(
+    session: Session, event: Event, summary: KitSummary, requirements: str | None
+) -> None:
+    """Give an event the folds and scores of its kit, and the environment they are made in.
 
     Where these change, what is scored does not compare any more: it is put back into the queue,
     with what could not be trained for that reason.
@@ -130,7 +149,8 @@ def _take_over(session: Session, event: Event, summary: KitSummary) -> None:
     # Ids are in the kit's order; positions are those of the boards.
     in_order = sorted(event.score_types, key=lambda score: score.id)
     present = [(score.score_type, score.precision) for score in in_order]
-    if (event.folds_digest, present) == (summary.folds_digest, wanted):
+    was, event.requirements = event.requirements, requirements
+    if (event.folds_digest, present, was) == (summary.folds_digest, wanted, requirements):
         return
     event.n_folds, event.folds_digest = summary.n_folds, summary.folds_digest
     session.add(event)

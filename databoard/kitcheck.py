@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -12,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from databoard import kits
-from databoard.config import ROOT
+from databoard.apart import PYTHON, answer, ask
 from databoard.errors import KitError
 from databoard.kitdata import has_data
 from databoard.kits import Element, KitSummary, ScoreTypeOfKit
@@ -29,29 +27,14 @@ class Report:
     n_test: int = 0
 
 
-def check(kit: Path, data_path: Path) -> Report:
+def check(kit: Path, data_path: Path, python: Path = PYTHON) -> Report:
     """Look at a kit in a process of its own. Raises KitError when that process dies."""
-    place = kits.data_path_of(kit, data_path)
-    # From the start: what runs while the kit is imported is not to be seen by its own code.
-    command = [sys.executable, "-m", "databoard.kitcheck", str(kit), str(place)]
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
-    )
-    try:
-        answer = json.loads(done.stdout)
-    except ValueError:
-        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-        raise KitError(
-            f"The kit {kit.name} ended its process (exit {done.returncode}): {last}"
-        ) from None
-    if summary := answer.pop("summary"):
+    found = ask("databoard.kitcheck", kit, kits.data_path_of(kit, data_path), python)
+    if summary := found.pop("summary"):
         summary["elements"] = tuple(Element(**element) for element in summary["elements"])
         summary["score_types"] = tuple(ScoreTypeOfKit(**score) for score in summary["score_types"])
         summary = KitSummary(**summary)
-    return Report(tuple(answer.pop("faults")), tuple(answer.pop("notes")), summary, **answer)
+    return Report(tuple(found.pop("faults")), tuple(found.pop("notes")), summary, **found)
 
 
 def look(kit: Path, place: Path) -> Report:
@@ -132,8 +115,4 @@ def _noting_reads(folder: Path, read: set[Path]) -> list[Path]:
 
 
 if __name__ == "__main__":
-    stdout = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # kits print
-    report = look(Path(sys.argv[1]), Path(sys.argv[2]))
-    with stdout:
-        json.dump(asdict(report), stdout)
+    answer(lambda: asdict(look(Path(sys.argv[1]), Path(sys.argv[2]))))

@@ -6,12 +6,12 @@ import ast
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from databoard import kits
+from databoard.apart import PYTHON
 from databoard.config import ROOT
 from databoard.errors import KitError
 
@@ -20,18 +20,18 @@ CALL = (
     "from pathlib import Path; from databoard.kits import load_problem; "
     "load_problem(Path.cwd()).prepare_data()"
 )
-COMMANDS = {DOWNLOAD: (sys.executable, DOWNLOAD), PREPARE: (sys.executable, "-c", CALL)}
+ARGUMENTS = {DOWNLOAD: (DOWNLOAD,), PREPARE: ("-c", CALL)}
 
 
-def make_data(kit: Path, data_path: Path) -> list[str]:
-    """Run what makes the kit's data until it is there. Returns what was run.
+def make_data(kit: Path, data_path: Path, python: Path = PYTHON) -> list[str]:
+    """Run what makes the kit's data until it is there, with `python`. Returns what was run.
 
     Raises KitError: it fails, and then leaves no half of the data; or there is no data after it.
     """
     made = []
     for way in ways(kit, data_path):
         if not has_data(kit, data_path):
-            _run(way, kit)
+            _run(way, kit, python)
             made.append(way)
     if made and not has_data(kit, data_path):
         place = kits.data_path_of(kit, data_path) / "data"
@@ -47,7 +47,7 @@ def ways(kit: Path, data_path: Path) -> list[str]:
     if has_data(kit, data_path):
         return []
     has = {DOWNLOAD: (kit / DOWNLOAD).is_file(), PREPARE: _defines_prepare_data(kit)}
-    return [way for way in COMMANDS if has[way]]
+    return [way for way in ARGUMENTS if has[way]]
 
 
 def has_data(kit: Path, data_path: Path) -> bool:
@@ -74,10 +74,10 @@ def _defines_prepare_data(kit: Path) -> bool:
     return "prepare_data" in names
 
 
-def _run(way: str, kit: Path) -> None:
+def _run(way: str, kit: Path, python: Path) -> None:
     with _nothing_new_if_it_fails(kit / "data"):
         done = subprocess.run(
-            COMMANDS[way],
+            [python, *ARGUMENTS[way]],
             cwd=kit,
             env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
             stdin=subprocess.DEVNULL,

@@ -7,10 +7,8 @@ Its code is its maintainer's, trusted like our own; it is still loaded in a proc
 
 import hashlib
 import importlib.util
-import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import traceback
@@ -20,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from databoard.apart import PYTHON, answer, ask
 from databoard.errors import KitError
 
 if TYPE_CHECKING:
@@ -127,29 +126,18 @@ def data_path_of(kit: Path, data_path: Path) -> Path:
     return apart if apart.is_dir() else kit
 
 
-def inspect_kit(kit: Path, data_path: Path) -> KitSummary:
+def inspect_kit(kit: Path, data_path: Path, python: Path = PYTHON) -> KitSummary:
     """Load the kit and its data in a process of its own, and summarise it.
 
     Raises KitError: an attribute is missing or wrong, the data is absent, a fold is out of
     range, the starting kit lacks an element, or the kit's own code fails.
     """
-    command = [sys.executable, "-m", "databoard.kits", str(kit), str(data_path_of(kit, data_path))]
-    root = Path(__file__).resolve().parent.parent
-    # Looking at a kit leaves nothing in its folder.
-    environment = os.environ | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    try:
-        answer = json.loads(done.stdout)
-    except ValueError:
-        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-        raise KitError(
-            f"The kit {kit.name} ended its process (exit {done.returncode}): {last}"
-        ) from None
-    if "error" in answer:
-        raise KitError(answer["error"], answer["hint"])
-    answer["elements"] = tuple(Element(**element) for element in answer["elements"])
-    answer["score_types"] = tuple(ScoreTypeOfKit(**score) for score in answer["score_types"])
-    return KitSummary(**answer)
+    found = ask("databoard.kits", kit, data_path_of(kit, data_path), python)
+    if "error" in found:
+        raise KitError(found["error"], found["hint"])
+    found["elements"] = tuple(Element(**element) for element in found["elements"])
+    found["score_types"] = tuple(ScoreTypeOfKit(**score) for score in found["score_types"])
+    return KitSummary(**found)
 
 
 def starting_kit_of(kit: Path) -> Path:
@@ -316,11 +304,4 @@ def _where(error: BaseException, folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    stdout = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # kits print, and so do programs that they run
-    try:
-        result = asdict(summarise(Path(sys.argv[1]), Path(sys.argv[2])))
-    except KitError as error:
-        result = {"error": error.message, "hint": error.hint}
-    with stdout:
-        json.dump(result, stdout)
+    answer(lambda: asdict(summarise(Path(sys.argv[1]), Path(sys.argv[2]))))

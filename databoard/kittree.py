@@ -16,7 +16,7 @@ from databoard.names import printable
 PRIVATE = ("data/private", "data/raw", "deposited_submissions")
 LEFT_OUT = (".git", "__pycache__", ".ipynb_checkpoints")
 DECIDES_SCORES = ("problem.py", "external_imports", "data")
-BUNDLE, DIGEST = "starting_kit.zip", "digest"
+BUNDLE, PAGE, DIGEST = "starting_kit.zip", "_starting_kit.html", "digest"
 DIGEST_IN_KIT = f".{DIGEST}"
 CHUNK = 1 << 20
 
@@ -41,7 +41,8 @@ def is_public(where: Where) -> bool:
         return False
     if where.parts[0] == "submissions":
         return where.parts[1:2] == (kits.STARTING_KIT,)
-    return where != Where(BUNDLE)
+    is_page = len(where.parts) == 1 and where.name.endswith(PAGE)  # made of the notebook
+    return where != Where(BUNDLE) and not is_page
 
 
 def digest_of(kit: Mapping[str, str], data: Mapping[str, str]) -> str:

@@ -72,15 +72,18 @@ def add_score_type(ctx, name, is_lower_the_better=LEFT_OUT, minimum=LEFT_OUT, ma
 @command(
     help={
         "name": "Name of the kit, a folder in ramp-kits or one shipped with Databoard.",
+        "requirements": "File with the packages of the environment that the kit needs.",
         "force": "Read a registered one again.",
     }
 )
-def add_problem(ctx, name, force=False):
+def add_problem(ctx, name, requirements=None, force=False):
     """Register a kit as a problem, with its workflow."""
     from databoard import events
+    from tasks.environments import read_requirements, showing
 
-    with opened() as (settings, engine):
-        problem = events.add_problem(engine, settings, name, force)
+    wanted = read_requirements(requirements)
+    with opened() as (settings, engine), showing(f"add {name}") as report:
+        problem = events.add_problem(engine, settings, name, force, wanted, report)
     print(f"Added the problem {name}: {problem.title}.")
 
 
@@ -92,6 +95,7 @@ def add_problem(ctx, name, force=False):
         "is_public": "Show it to everybody.",
         "time_limit": "Seconds that all folds of a submission may run, together (3600).",
         "memory_limit": "MB of memory that a fold may use (4096).",
+        "requirements": "File with the packages that its kit runs with; '' for Databoard's own.",
         "force": "Change what is given of an event that is there, and read its kit again.",
     }
 )
@@ -103,24 +107,26 @@ def add_event(
     is_public=False,
     time_limit=None,
     memory_limit=None,
+    requirements=None,
     force=False,
 ):
     """Open a problem as an event."""
     from databoard import events, manifest
     from databoard.names import as_count
+    from tasks.environments import read_requirements, showing
 
     limits = {
         "time_limit": time_limit and as_count("The time limit", time_limit),
         "memory_limit": memory_limit and as_count("The memory limit", memory_limit),
     }
     given = {"is_public": is_public or None, **limits}
-    name, requirements = event or problem, None
+    name, wanted = event or problem, read_requirements(requirements)
     if event is LEFT_OUT and problem in manifest.names():
         found = manifest.load(problem)
-        problem, requirements = found.problem, found.environment
+        problem, wanted = found.problem, found.environment if wanted is None else wanted
         typed = {setting: value for setting, value in given.items() if value is not None}
         given = {**found.event, **typed}
-    with opened() as (settings, engine):
+    with opened() as (settings, engine), showing(f"add {name}") as report:
         added = events.add_event(
             engine,
             settings,
@@ -128,7 +134,8 @@ def add_event(
             name,
             title or given.pop("title", None),
             force=force,
-            requirements=requirements,
+            requirements=wanted,
+            report=report,
             **given,
         )
     print(f"Added the event {added.name}: {added.title}, {added.n_folds} folds.")

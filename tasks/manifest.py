@@ -49,9 +49,11 @@ def apply(ctx, name, prune=False, force=False):
     """Bring the database to a manifest."""
     from databoard import convergence, manifest
     from databoard.errors import DataboardError
+    from tasks.environments import showing
 
-    with opened() as (settings, engine):
-        difference = convergence.apply(engine, settings, manifest.load(name), prune, force)
+    wanted = manifest.load(name)
+    with opened() as (settings, engine), showing(f"apply {name}") as report:
+        difference = convergence.apply(engine, settings, wanted, prune, force, report)
     print_difference(difference)
     if difference.wanting:
         wanting = "\n".join(str(error) for error in difference.wanting)

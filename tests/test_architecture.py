@@ -13,10 +13,19 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = [
     {"errors", "names", "files", "config", "yamlfile"},
-    {"model", "migration", "database", "dump", "lookup", "kits", "submitted"},
+    {"model", "migration", "database", "dump", "lookup", "kits", "submitted", "apart"},
     {
         *("catalogue", "events", "event_settings", "people", "manifest", "convergence", "plugins"),
-        *("kitdata", "kitpack", "kittree", "kitcheck", "kitsource", "listing", "removal"),
+        *(
+            "environments",
+            "kitdata",
+            "kitpack",
+            "kittree",
+            "kitcheck",
+            "kitsource",
+            "listing",
+            "removal",
+        ),
         *("submissions", "deposits", "quota", "credits", "ranking", "leaderboard", "export"),
     },
     {"fleet", "training"},

@@ -31,6 +31,7 @@ from tests.test_leaderboard import add_scored
 
 COMMANDS = Collection.from_module(tasks).tasks
 ADMIN = "fetch-problem check-problem prepare-data bundle-problem submit-deposited plan apply "
+ADMIN += "environments "
 ADMIN += "add-workflow-element-type add-workflow add-score-type add-problem add-event create-user "
 ADMIN += "approve-user sign-up-team submit submit-starting-kit train-test set-state "
 ADMIN += "print-submissions leaderboard update-event list-workflow-element-types list-workflows "
@@ -338,6 +339,7 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
         ("autumn",): "The kit small brings no submissions along.\n"
         "Put them into {world}/ramp-kits/small/deposited_submissions/TEAM/NAME/.",
     },
+    "environments": {("--all",): unknown("environments", "--all")},
     "plan": {("titanik",): NO_MANIFEST},
     "apply": {("titanik",): NO_MANIFEST},
     "add-score-type": {

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from databoard.apart import PYTHON
 from databoard.errors import DataboardError
 
 
@@ -24,6 +25,7 @@ class Work:
     folds_digest: str
     time_limit: int
     memory_limit: int
+    python: Path = PYTHON  # of the event's environment
 
 
 @dataclass

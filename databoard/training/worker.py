@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Engine, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, joinedload
 
-from databoard import kits
+from databoard import environments, kits
 from databoard.config import Settings
 from databoard.database import reading, session_scope
 from databoard.model.event import Event
@@ -138,4 +138,5 @@ def work_of(session: Session, settings: Settings, submission_id: int) -> Work:
         folds_digest=event.folds_digest,
         time_limit=event.time_limit,
         memory_limit=event.memory_limit,
+        python=environments.python_of(settings, event.requirements),
     )

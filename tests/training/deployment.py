@@ -142,19 +142,31 @@ class Deployment:
             "DATABOARD_DB_URL": self.settings.db_url,
         }
 
-    def add_problem(self, kit: Path, name: str = "") -> str:
+    def add_problem(self, kit: Path, name: str = "", requirements: str | None = None) -> str:
         """Put a copy of a kit here and register it; whatever comes with it is copied too."""
         place = self.settings.kits_path / (name or kit.name)
         shutil.copytree(kit, place, ignore=shutil.ignore_patterns("__pycache__"))
-        events.add_problem(self.engine, self.settings, place.name)
+        events.add_problem(self.engine, self.settings, place.name, requirements=requirements)
         return place.name
 
     def add_event(
-        self, problem: str, name: str = "", time_limit: int = 60, memory_limit: int = 2048
+        self,
+        problem: str,
+        name: str = "",
+        time_limit: int = 60,
+        memory_limit: int = 2048,
+        requirements: str | None = None,
     ) -> str:
         name = name or problem
-        limits = {"time_limit": time_limit, "memory_limit": memory_limit}
-        events.add_event(self.engine, self.settings, problem, name, **limits)
+        events.add_event(
+            self.engine,
+            self.settings,
+            problem,
+            name,
+            time_limit=time_limit,
+            memory_limit=memory_limit,
+            requirements=requirements,
+        )
         with database.session_scope(self.engine) as session:
             people.sign_up_team(session, name, TEAM)
         return name

@@ -189,7 +189,7 @@ class LocalEngine:
 
     async def open(self, work: Work) -> KitServers:
         """The servers of a submission's kit. Raises PlatformFailed (its folds have changed)."""
-        kit = await self._servers.open(work.kit, work.data)
+        kit = await self._servers.open(work.kit, work.data, work.python)
         if (kit.n_folds, kit.folds_digest) != (work.n_folds, work.folds_digest):
             raise PlatformFailed(
                 "The folds of the kit have changed since the event was added. To take them "

@@ -6,21 +6,22 @@ import fcntl
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from databoard.apart import PYTHON
 from databoard.config import ROOT
 from databoard.errors import DataboardError
 from databoard.training import sandbox
-from databoard.training.channel import Caller, pair
+from databoard.training.channel import Caller, ChannelClosed, pair
 
 MAX_KITS = 4
 Signature = tuple[tuple[str, int, int], ...]
+Place = tuple[Path, Path]  # of a kit, and of the Python that it runs in
 
 
 class PlatformFailed(DataboardError):
@@ -47,6 +48,22 @@ class KitServers:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+@dataclass
+class Forkserver:
+    """The process that imports the libraries of an environment, and what it says of itself."""
+
+    caller: Caller
+    process: subprocess.Popen[bytes]
+    errors: Path | None  # None: the worker's own standard error
+    has_served: bool = False
+
+    def close(self) -> None:
+        """End it; what it has forked goes on."""
+        self.caller.close()
+        self.process.kill()
+        self.process.wait()
+
+
 class Servers:
     """Starts what is needed when it is needed. Imports are paid once, data is read once per kit."""
 
@@ -55,38 +72,56 @@ class Servers:
         self.scratch = Path(tempfile.mkdtemp(prefix="databoard-"))
         self._lock = _lock(self.scratch)
         self._environment = sandbox.environment(ROOT, self.scratch, threads)
-        self._forkserver: Caller | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-        self._kits: dict[Path, KitServers] = {}
+        self._forkservers: dict[Path, Forkserver] = {}
+        self._kits: dict[Place, KitServers] = {}
         self._opening = asyncio.Lock()
 
-    def start(self) -> Caller:
-        """The forkserver; it begins to import at once, and serves when it is through."""
-        if self._forkserver is None or not self._forkserver.is_open:
-            ours, theirs = pair()
-            with theirs:
-                command = [sys.executable, "-m", "databoard.training.forkserver"]
-                self._process = subprocess.Popen(
-                    [*command, str(theirs.fileno())],
+    def start(self, python: Path = PYTHON) -> Forkserver:
+        """The forkserver of an environment; it begins to import at once, and serves when it is
+        through.
+
+        Raises PlatformFailed: the environment is not there.
+        """
+        known = self._forkservers.get(python)
+        if known is not None and known.caller.is_open:
+            return known
+        if known is not None:
+            known.close()
+        if not python.exists():
+            raise PlatformFailed(
+                f"There is no environment {python.parents[2].name} on this machine; make it: "
+                "inv environments --make"
+            )
+        ours, theirs = pair()
+        errors = None if python == PYTHON else self.scratch / f"{python.parents[2].name}.errors"
+        command = [str(python), "-m", "databoard.training.forkserver", str(theirs.fileno())]
+        try:
+            with theirs, open(errors, "wb") if errors else nullcontext() as stderr:
+                process = subprocess.Popen(
+                    command,
                     pass_fds=[theirs.fileno()],
                     env=self._environment,
                     cwd=self.scratch,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,  # kits print
+                    stderr=stderr,
                 )
-            self._forkserver = Caller(ours)
-        return self._forkserver
+        except OSError as error:
+            ours.close()
+            raise PlatformFailed(
+                f"The environment {python.parents[2].name} does not work: {error.strerror}"
+            ) from error
+        self._forkservers[python] = Forkserver(Caller(ours), process, errors)
+        return self._forkservers[python]
 
     def stop(self) -> None:
         """End all processes; those of a fold end with its fold server."""
         for kit in self._kits.values():
             kit.close()
+        for forkserver in self._forkservers.values():
+            forkserver.close()
         self._kits.clear()
-        if self._forkserver is not None:
-            self._forkserver.close()
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+        self._forkservers.clear()
 
     def close(self) -> None:
         """End all, and remove the scratch folder."""
@@ -94,26 +129,29 @@ class Servers:
         shutil.rmtree(self.scratch, ignore_errors=True)
         self._lock.close()
 
-    async def open(self, kit: Path, data: Path) -> KitServers:
-        """The servers of a kit, started again when its files have changed.
+    async def open(self, kit: Path, data: Path, python: Path = PYTHON) -> KitServers:
+        """The servers of a kit in an environment, started again when its files have changed.
 
-        Raises PlatformFailed (the kit cannot be loaded), ChannelClosed (a process died).
+        Raises PlatformFailed (the kit or its environment cannot be loaded), ChannelClosed (a
+        process died).
         """
         async with self._opening:
-            signature = _signature(kit, data)
-            servers = self._kits.get(kit)
+            place, signature = (kit, python), _signature(kit, data)
+            servers = self._kits.get(place)
             is_good = servers is not None and servers.scorer.is_open and servers.folds.is_open
             if servers is not None and is_good and servers.signature == signature:
-                self._kits[kit] = self._kits.pop(kit)  # the latest used comes last
+                self._kits[place] = self._kits.pop(place)  # the latest used comes last
                 return servers
             # Servers go on for those who use them, and end with the last of these.
             if servers is not None:
-                self._retire(kit)
-            idle = [path for path, other in self._kits.items() if other.users == 0]
-            for path in idle[: max(0, len(self._kits) - MAX_KITS + 1)]:
-                self._retire(path)
-            self._kits[kit] = await self._open(kit, data, signature)
-            return self._kits[kit]
+                self._retire(place)
+            idle = [known for known, other in self._kits.items() if other.users == 0]
+            for known in idle[: max(0, len(self._kits) - MAX_KITS + 1)]:
+                self._retire(known)
+            for other in self._forkservers.keys() - {PYTHON, python, *(at[1] for at in self._kits)}:
+                self._forkservers.pop(other).close()
+            self._kits[place] = await self._open(kit, data, python, signature)
+            return self._kits[place]
 
     @contextmanager
     def use(self, servers: KitServers) -> Iterator[None]:
@@ -126,25 +164,25 @@ class Servers:
             if servers.is_retired and servers.users == 0:
                 servers.close()
 
-    def _retire(self, kit: Path) -> None:
-        servers = self._kits.pop(kit)
+    def _retire(self, place: Place) -> None:
+        servers = self._kits.pop(place)
         servers.is_retired = True
         if servers.users == 0:
             servers.close()
 
-    async def _open(self, kit: Path, data: Path, signature: Signature) -> KitServers:
+    async def _open(self, kit: Path, data: Path, python: Path, signature: Signature) -> KitServers:
         if not (kit / "problem.py").is_file():
             raise PlatformFailed(f"There is no kit in {kit}: it has no problem.py.")
         folder = Path(tempfile.mkdtemp(dir=self.scratch, prefix="kit-"))
         features = folder / "features"
-        scorer = await self._fork("scorer")
+        scorer = await self._fork("scorer", python)
         request = {"kit": str(kit), "data": str(data), "features": str(features)}
         answer, _ = await scorer.call(request)
         if "error" in answer:
             scorer.close()
             raise PlatformFailed(answer["error"])
         code = sandbox.copy_code(kit, folder / kit.name)
-        folds = await self._fork("folds")
+        folds = await self._fork("folds", python)
         opened, _ = await folds.call({"code": str(code), "features": str(features)})
         kit_servers = KitServers(
             signature, folder, scorer, folds, answer["n_folds"], answer["folds_digest"]
@@ -154,10 +192,22 @@ class Servers:
             raise PlatformFailed(opened["error"])
         return kit_servers
 
-    async def _fork(self, server: str) -> Caller:
+    async def _fork(self, server: str, python: Path) -> Caller:
+        forkserver = self.start(python)
         ours, theirs = pair()
         with theirs:
-            await self.start().call({"server": server}, [theirs.fileno()])
+            try:
+                await forkserver.caller.call({"server": server}, [theirs.fileno()])
+            except ChannelClosed:
+                ours.close()
+                if forkserver.errors is None or forkserver.has_served:
+                    raise
+                said = forkserver.errors.read_text(errors="replace").strip().splitlines()
+                raise PlatformFailed(
+                    f"The environment {python.parents[2].name} does not work: "
+                    f"{said[-1] if said else 'it ended at once'}"
+                ) from None
+        forkserver.has_served = True
         return Caller(ours)
 
 
