@@ -10,6 +10,7 @@ from databoard.lookup import check_free, find
 from databoard.model.event import Event, EventTeam
 from databoard.model.people import Team, User
 from databoard.names import printable
+from databoard.teams import check_size
 
 _EMAIL = re.compile(r"[^\s@\"'<>()\[\],;:\\]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", re.ASCII)
 APPROVED = ("user", "admin")
@@ -78,7 +79,7 @@ def approve_user(session: Session, name: str) -> User:
 def sign_up_team(session: Session, event_name: str, team_name: str) -> EventTeam:
     """Sign a team up to an event.
 
-    Raises NotFound, AlreadyThere, DataboardError (a member is not approved).
+    Raises NotFound, AlreadyThere, DataboardError (a member is not approved, or there are too many).
     """
     event, team = find(session, Event, event_name), find(session, Team, team_name)
     if session.get(EventTeam, (event.id, team.id)) is not None:
@@ -91,6 +92,7 @@ def sign_up_team(session: Session, event_name: str, team_name: str) -> EventTeam
             f"{', '.join(waiting)} of the team {team_name} is not approved.",
             f"Approve first: inv approve-user {waiting[0]}",
         )
+    check_size(event, team_name, len(team.members))
     event_team = EventTeam(event=event, team=team)
     session.add(event_team)
     return event_team

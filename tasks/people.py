@@ -47,6 +47,52 @@ def sign_up_team(ctx, event, team):
     print(f"Signed {team} up to {event}.")
 
 
+@command(help={"name": "Name of the team.", "members": "Users, with commas between them."})
+def add_team(ctx, name, members):
+    """Add a team of several users."""
+    from databoard import teams
+    from databoard.database import session_scope
+    from databoard.names import as_list
+
+    users = as_list("The list of members", members)
+    with opened() as (_, engine), session_scope(engine) as session:
+        teams.add_team(session, name, users)
+    print(f"Added the team {name}: {', '.join(users)}.")
+
+
+@command(help={"team": "Name of a team that add-team made.", "user": "Name of the user."})
+def add_member(ctx, team, user):
+    """Add a user to a team."""
+    from databoard import teams
+    from databoard.database import session_scope
+
+    with opened() as (_, engine), session_scope(engine) as session:
+        teams.add_member(session, team, user)
+    print(f"Added {user} to the team {team}.")
+
+
+@command(help={"name": "Login name.", "level": "not_confirmed, asked, user or admin."})
+def set_access_level(ctx, name, level):
+    """Change what a user may do."""
+    from databoard import teams
+    from databoard.database import session_scope
+
+    with opened() as (_, engine), session_scope(engine) as session:
+        before = teams.set_access_level(session, name, level)
+    print(f"{name}: {before} -> {level}.")
+
+
+@command(help={"event": "Name of the event.", "user": "Name of the user."})
+def make_event_admin(ctx, event, user):
+    """Make a user an admin of one event."""
+    from databoard import teams
+    from databoard.database import session_scope
+
+    with opened() as (_, engine), session_scope(engine) as session:
+        teams.make_event_admin(session, event, user)
+    print(f"{user} is an admin of {event}.")
+
+
 def ask_password() -> str:
     """Twice on a terminal, else a line of standard input: never on a command line."""
     import sys

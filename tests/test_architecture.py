@@ -15,7 +15,16 @@ FLOORS = [
     {"errors", "names", "files", "config", "yamlfile"},
     {"model", "migration", "database", "dump", "lookup", "kits", "submitted", "apart"},
     {
-        *("catalogue", "events", "event_settings", "people", "manifest", "convergence", "plugins"),
+        *(
+            "catalogue",
+            "events",
+            "event_settings",
+            "people",
+            "teams",
+            "manifest",
+            "convergence",
+            "plugins",
+        ),
         *(
             "environments",
             "kitdata",

@@ -38,7 +38,7 @@ ADMIN += "print-submissions leaderboard update-event list-workflow-element-types
 ADMIN += "list-score-types list-problems list-events list-users list-teams keywords add-keyword "
 ADMIN += "set-keywords delete-submission delete-event-team delete-event delete-problem withdraw "
 ADMIN += "cancel credit exclude-from-ensemble score-submission export-leaderboards "
-ADMIN += "update-leaderboards"
+ADMIN += "update-leaderboards add-team add-member set-access-level make-event-admin"
 FLEET = "publish-software publish-problem rollback releases status check restart reload logs "
 FLEET += "maintenance unlock set-up-host run-on inventory lab-up lab-down"
 OPS = "backend-train-test-loop db-upgrade db-migrate db-current db-dump db-restore "
@@ -339,6 +339,21 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
         ("autumn",): "The kit small brings no submissions along.\n"
         "Put them into {world}/ramp-kits/small/deposited_submissions/TEAM/NAME/.",
     },
+    "add-team": {
+        ("new", "safron"): "There is no user 'safron'.\nDid you mean saffron?",
+        ("saffron", "lovage"): f"There is already a team saffron.\n{OTHER}",
+        ("new", ""): f"The list of members is ''.\n{NAMES}",
+    },
+    "add-member": {
+        ("safron", "lovage"): NO_TEAM,
+        ("saffron", "lovage"): "The team saffron is that of the user of this name.\n"
+        "Make another one: inv add-team NAME saffron,lovage",
+    },
+    "set-access-level": {
+        ("saffron", "root"): "'root' is no access level.\n"
+        "Use one of not_confirmed, asked, user, admin.",
+    },
+    "make-event-admin": {("autum", "saffron"): EVENT},
     "environments": {("--all",): unknown("environments", "--all")},
     "plan": {("titanik",): NO_MANIFEST},
     "apply": {("titanik",): NO_MANIFEST},
