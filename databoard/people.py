@@ -31,9 +31,7 @@ def create_user(
     """
     check_free(session, User, name)
     check_free(session, Team, name)
-    email = email.strip().lower()
-    if not _EMAIL.fullmatch(email) or not email.isprintable() or len(email) > 254:
-        raise InvalidValue(f"{printable(email)} is not a mail address.", "Write name@host.domain.")
+    email = check_email(email)
     owner = session.scalar(select(User.name).where(User.email == email))
     if owner is not None:
         raise AlreadyThere(
@@ -56,6 +54,14 @@ def create_user(
     )
     session.add_all([user, Team(name=name, members=[user])])
     return user
+
+
+def check_email(email: str) -> str:
+    """The address in lower case. Raises InvalidValue."""
+    email = email.strip().lower()
+    if not _EMAIL.fullmatch(email) or not email.isprintable() or len(email) > 254:
+        raise InvalidValue(f"{printable(email)} is not a mail address.", "Write name@host.domain.")
+    return email
 
 
 def hash_password(password: str) -> str:

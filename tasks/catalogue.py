@@ -49,7 +49,7 @@ def add_workflow(ctx, name, elements=LEFT_OUT):
     }
 )
 def add_score_type(ctx, name, is_lower_the_better=LEFT_OUT, minimum=LEFT_OUT, maximum=LEFT_OUT):
-    """Register a score, its direction and its bounds."""
+    """Register a score and its bounds."""
     from databoard import catalogue, plugins
     from databoard.database import session_scope
     from databoard.errors import InvalidValue
@@ -77,7 +77,7 @@ def add_score_type(ctx, name, is_lower_the_better=LEFT_OUT, minimum=LEFT_OUT, ma
     }
 )
 def add_problem(ctx, name, requirements=None, force=False):
-    """Register a kit as a problem, with its workflow."""
+    """Register a kit as a problem."""
     from databoard import events
     from tasks.environments import read_requirements, showing
 

@@ -93,7 +93,7 @@ def print_kit(name, report) -> None:
 
 @command(help={"event": "Name of the event."})
 def submit_deposited(ctx, event):
-    """Submit what a kit has in deposited_submissions."""
+    """Submit what a kit brings along."""
     from databoard import deposits
     from databoard.database import session_scope
     from databoard.errors import DataboardError

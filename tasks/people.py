@@ -93,6 +93,81 @@ def make_event_admin(ctx, event, user):
     print(f"{user} is an admin of {event}.")
 
 
+@command()
+def generate_single_password(ctx):
+    """Print a password that nobody can guess."""
+    from databoard import batch
+
+    print(batch.new_password())
+
+
+@command(help={"file": "Table of people.", "out": "A new file, for you alone."})
+def generate_passwords(ctx, file, out):
+    """Make a password for each person of a file."""
+    from pathlib import Path
+
+    from databoard import batch
+
+    found = read_people(file)
+    batch.write_passwords(found, Path(out).expanduser())
+    print(f"Wrote {len(found.rows)} passwords to {out}.")
+
+
+@command(help={"file": "Table of people.", "passwords": "What generate-passwords wrote."})
+def add_users_from_file(ctx, file, passwords):
+    """Add the people of a file as users."""
+    from pathlib import Path
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from databoard import batch
+
+    found = read_people(file)
+    secret = batch.read(Path(passwords).expanduser(), with_passwords=True)
+    console = Console(stderr=True)
+    with opened() as (_, engine), Progress(console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("Hash the passwords", total=len(found.rows))
+        outcome = batch.add_users(
+            engine, found, secret, lambda count: bar.update(task, completed=count)
+        )
+    finish_batch(outcome, "Added", "users")
+
+
+@command(help={"file": "Table of people.", "event": "Name of the event."})
+def sign_up_event_users_from_file(ctx, file, event):
+    """Sign the users of a file up."""
+    from databoard import batch
+    from databoard.database import session_scope
+
+    found = read_people(file)
+    with opened() as (_, engine), session_scope(engine) as session:
+        outcome = batch.sign_up(session, found, event)
+    finish_batch(outcome, "Signed up", "teams")
+
+
+def read_people(file):
+    """The people in a file; says when it is not in UTF-8."""
+    from pathlib import Path
+
+    from databoard import batch
+
+    found = batch.read(Path(file).expanduser())
+    if found.is_latin:
+        print(f"{file} is not in UTF-8: it was read as Latin-1.")
+    return found
+
+
+def finish_batch(outcome, done: str, what: str) -> None:
+    """Say what became of all rows. Raises DataboardError when some were skipped."""
+    from databoard.errors import DataboardError
+
+    print(f"{done} {outcome.done} {what}; {outcome.before} were there already.")
+    if outcome.skipped:
+        listed = "\n  ".join(outcome.skipped)
+        raise DataboardError(f"{len(outcome.skipped)} were skipped:\n  {listed}")
+
+
 def ask_password() -> str:
     """Twice on a terminal, else a line of standard input: never on a command line."""
     import sys

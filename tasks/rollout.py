@@ -49,7 +49,7 @@ def publish_software(
 
 @ops_command(help=ON_HOSTS | IN_BATCHES | {"to": "The release to go to, instead of the last one."})
 def rollback(ctx, target="", hosts="", to="", serial="", max_fail="0", dry_run=False):
-    """Go back to the release before the serving one."""
+    """Go back to the release before this one."""
     from databoard.fleet import publish
 
     chosen, way = chosen_target(target, hosts), chosen_way(serial, max_fail)

@@ -21,6 +21,7 @@ FLOORS = [
             "event_settings",
             "people",
             "teams",
+            "batch",
             "manifest",
             "convergence",
             "plugins",

@@ -38,7 +38,9 @@ ADMIN += "print-submissions leaderboard update-event list-workflow-element-types
 ADMIN += "list-score-types list-problems list-events list-users list-teams keywords add-keyword "
 ADMIN += "set-keywords delete-submission delete-event-team delete-event delete-problem withdraw "
 ADMIN += "cancel credit exclude-from-ensemble score-submission export-leaderboards "
-ADMIN += "update-leaderboards add-team add-member set-access-level make-event-admin"
+ADMIN += "update-leaderboards add-team add-member set-access-level make-event-admin "
+ADMIN += "generate-single-password generate-passwords add-users-from-file "
+ADMIN += "sign-up-event-users-from-file"
 FLEET = "publish-software publish-problem rollback releases status check restart reload logs "
 FLEET += "maintenance unlock set-up-host run-on inventory lab-up lab-down"
 OPS = "backend-train-test-loop db-upgrade db-migrate db-current db-dump db-restore "
@@ -354,6 +356,17 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
         "Use one of not_confirmed, asked, user, admin.",
     },
     "make-event-admin": {("autum", "saffron"): EVENT},
+    "generate-single-password": {("--long",): unknown("generate-single-password", "--long")},
+    "generate-passwords": {
+        ("/nowhere", "out"): "/nowhere cannot be read: No such file or directory.",
+    },
+    "add-users-from-file": {
+        ("/dev/null", "out"): "/dev/null is empty.\n"
+        "Its first line is: firstname,lastname,email,name,hidden_notes",
+    },
+    "sign-up-event-users-from-file": {
+        ("/nowhere", "autumn"): "/nowhere cannot be read: No such file or directory.",
+    },
     "environments": {("--all",): unknown("environments", "--all")},
     "plan": {("titanik",): NO_MANIFEST},
     "apply": {("titanik",): NO_MANIFEST},

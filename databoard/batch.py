@@ -1,0 +1,274 @@
+"""Many users at once, from a table that somebody made with a spreadsheet."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import stat
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from databoard import people
+from databoard.database import reading, session_scope
+from databoard.errors import AlreadyThere, DataboardError, InvalidValue
+from databoard.lookup import find
+from databoard.model.event import Event, EventTeam
+from databoard.model.people import Team, User
+from databoard.names import check_name, printable, suggest
+
+COLUMNS = ("firstname", "lastname", "email", "name", "hidden_notes")
+NEEDED = ("email", "name")
+PASSWORD = "password"  # noqa: S105 - the name of a column
+SHOWN = 20  # faults of a file, at most
+ALPHABET = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # none looks like another
+
+
+@dataclass(frozen=True)
+class Row:
+    """A person in a file; `line` is where."""
+
+    line: int
+    email: str
+    name: str
+    firstname: str = ""
+    lastname: str = ""
+    hidden_notes: str = ""
+    password: str = ""
+
+
+@dataclass(frozen=True)
+class People:
+    """The rows of a file, and whether it was in Latin-1."""
+
+    rows: tuple[Row, ...]
+    is_latin: bool = False
+
+
+def read(path: Path, with_passwords: bool = False) -> People:
+    """Read a file whole. With commas, semicolons, tabs or spaces between; UTF-8, else Latin-1.
+
+    Raises InvalidValue: it cannot be read, a column is missing or unknown, a cell is wrong, a name
+    or a mail address is there twice. All of that is told at once.
+    """
+    text, is_latin = _text(path, with_passwords)
+    columns = (*COLUMNS, PASSWORD) if with_passwords else COLUMNS
+    table = _table(path, text, columns)
+    for name in (*NEEDED, PASSWORD) if with_passwords else NEEDED:
+        if name not in table:
+            raise InvalidValue(
+                f"{path} has no column {name}.", f"Its first line names them: {', '.join(columns)}."
+            )
+    rows = [
+        Row(int(number) + 2, **{name: str(cell).strip() for name, cell in row.items()})
+        for number, row in zip(table.index, table.to_dict("records"), strict=True)
+    ]
+    if not rows:
+        raise InvalidValue(f"{path} has no rows.", "Write a person on each line.")
+    faults = [f"line {row.line}: {fault}" for row in rows for fault in _faults(row)]
+    for what, value_of in (("name", lambda row: row.name), ("mail address", lambda row: row.email)):
+        faults += _twice(rows, what, value_of)
+    if faults:
+        more = f"\n  and {len(faults) - SHOWN} more" * (len(faults) > SHOWN)
+        listed = "\n  ".join(faults[:SHOWN])
+        raise InvalidValue(f"{path} cannot be used:\n  {listed}{more}", "Mend it; nothing is done.")
+    return People(tuple(rows), is_latin)
+
+
+def new_password() -> str:
+    """16 letters and digits: over 90 bits."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(16))
+
+
+def write_passwords(people_: People, path: Path) -> None:
+    """Write a new file, for its owner alone, with a password for each. Raises AlreadyThere."""
+    import pandas as pd
+
+    columns = (*COLUMNS, PASSWORD)
+    rows = [[*(getattr(row, name) for name in COLUMNS), new_password()] for row in people_.rows]
+    try:
+        # Neither through a link nor into a file that others may have open.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    except FileExistsError:
+        raise AlreadyThere(
+            f"{path} is there already.", "Its passwords may be in use: choose another name."
+        ) from None
+    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+        pd.DataFrame(rows, columns=list(columns)).to_csv(file, index=False)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How many were added or signed up, how many were so before, and who was skipped, and why."""
+
+    done: int
+    before: int
+    skipped: tuple[str, ...]
+
+
+def add_users(
+    engine: Engine,
+    people_: People,
+    passwords: People,
+    report: Callable[[int], None] = lambda count: None,
+) -> Outcome:
+    """Add the users of a file, approved, with the passwords that another file has for their names.
+
+    Who is there already stays as he is. `report` is told how many passwords are hashed. Raises
+    InvalidValue when a name has no password; then nobody is added.
+    """
+    password_of = {row.name: row.password for row in passwords.rows}
+    without = [row.name for row in people_.rows if row.name not in password_of]
+    if without:
+        raise InvalidValue(
+            f"{len(without)} users have no password, first {without[0]}.",
+            "Make the file of passwords anew: inv generate-passwords",
+        )
+    with reading(engine) as session:
+        new, before, skipped = _sorted_out(session, people_.rows)
+    hashes = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # argon2 lets other threads run
+        for hashed in pool.map(people.hash_password, [password_of[row.name] for row in new]):
+            hashes.append(hashed)
+            report(len(hashes))
+    with session_scope(engine) as session:
+        new_now, _, _ = _sorted_out(session, new)
+        if len(new_now) < len(new):
+            raise DataboardError("Somebody added one of them just now.", "Repeat the command.")
+        for row, hashed in zip(new, hashes, strict=True):
+            user = User(
+                name=row.name,
+                email=row.email.lower(),
+                firstname=row.firstname,
+                lastname=row.lastname,
+                hidden_notes=row.hidden_notes,
+                password_hash=hashed,
+                access_level="user",
+            )
+            session.add_all([user, Team(name=row.name, members=[user])])
+    return Outcome(len(new), before, tuple(skipped))
+
+
+def sign_up(session: Session, people_: People, event_name: str) -> Outcome:
+    """Sign the own teams of users up to an event. Raises NotFound (the event)."""
+    event = find(session, Event, event_name)
+    done, before, skipped = 0, 0, []
+    for row in people_.rows:
+        try:
+            team = find(session, Team, row.name)
+            if session.get(EventTeam, (event.id, team.id)) is not None:
+                before += 1
+                continue
+            people.sign_up_team(session, event_name, row.name)
+            done += 1
+        except DataboardError as error:
+            skipped.append(f"line {row.line}: {error.message}")
+    return Outcome(done, before, tuple(skipped))
+
+
+def _text(path: Path, is_secret: bool) -> tuple[str, bool]:
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if is_secret and stat.S_IMODE(mode) & 0o077:
+                raise InvalidValue(
+                    f"{path} has passwords, and others may read it.", f"Then: chmod 600 {path}"
+                )
+            data = file.read()
+    except OSError as error:
+        raise InvalidValue(f"{path} cannot be read: {error.strerror}.") from None
+    try:
+        return data.decode("utf-8-sig"), False
+    except UnicodeDecodeError:
+        return data.decode("latin-1"), True
+
+
+def _table(path: Path, text: str, columns: Sequence[str]) -> Any:
+    import pandas as pd
+
+    head = text.lstrip().partition("\n")[0]
+    if not head.strip():
+        raise InvalidValue(f"{path} is empty.", f"Its first line is: {','.join(columns)}")
+    separator = next((sign for sign in (",", ";", "\t") if sign in head), r"\s+")
+    try:
+        table = pd.read_csv(
+            StringIO(text), sep=separator, dtype=str, keep_default_na=False, skipinitialspace=True
+        )
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
+        said = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
+        why = f"line {said[2]} has {said[3]} cells, not {said[1]}" if said else "it is no table"
+        raise InvalidValue(f"{path} cannot be read: {why}.", "Put quotes around texts.") from None
+    if not isinstance(table.index, pd.RangeIndex):
+        raise InvalidValue(
+            f"{path} cannot be read: its lines have more cells than its first line has names."
+        )
+    table.columns = [str(name).strip().lower() for name in table.columns]
+    for name in table.columns:
+        if name not in columns:
+            raise InvalidValue(
+                f"{path} has a column {printable(name)}, which is none.",
+                suggest(name, columns, "Columns"),
+            )
+    return table
+
+
+def _faults(row: Row) -> list[str]:
+    found = []
+    try:
+        check_name("user", row.name)
+        people.check_email(row.email)
+    except InvalidValue as error:
+        found.append(error.message)
+    for what in ("firstname", "lastname", "hidden_notes"):
+        cell = getattr(row, what)
+        if cell[:1] in ("=", "+", "-", "@"):
+            found.append(f"the {what} {printable(cell[:20])} is a formula to spreadsheets.")
+        elif not cell.isprintable() or len(cell) > (100 if what != "hidden_notes" else 10_000):
+            found.append(f"the {what} {printable(cell[:20])} cannot be stored.")
+    return found
+
+
+def _twice(rows: Sequence[Row], what: str, value_of: Callable[[Row], str]) -> list[str]:
+    first: dict[str, int] = {}
+    found = []
+    for row in rows:
+        value = value_of(row).lower()
+        line = first.setdefault(value, row.line)
+        if line != row.line:
+            found.append(f"line {row.line}: the {what} {value} is in line {line} already.")
+    return found
+
+
+def _sorted_out(session: Session, rows: Sequence[Row]) -> tuple[list[Row], int, list[str]]:
+    """Those to add; how many are there already; and why others cannot be added."""
+    name_of = {mail: name for name, mail in session.execute(select(User.name, User.email))}
+    mail_of = {name: mail for mail, name in name_of.items()}
+    teams = set(session.scalars(select(Team.name)))
+    new, before, skipped = [], 0, []
+    for row in rows:
+        mail = row.email.lower()
+        if name_of.get(mail) == row.name:
+            before += 1
+        elif mail in name_of:
+            skipped.append(
+                f"line {row.line}: {row.name} has the mail address {mail}, which belongs to the "
+                f"user {name_of[mail]}."
+            )
+        elif row.name in mail_of:
+            skipped.append(
+                f"line {row.line}: the user {row.name} is there already, with another mail address."
+            )
+        elif row.name in teams:
+            skipped.append(f"line {row.line}: there is already a team {row.name}.")
+        else:
+            new.append(row)
+    return new, before, skipped
