@@ -3,7 +3,7 @@
 <home>/releases/ID/      the code; with .venv, etc/ (what was rendered) and release.json
 <home>/venvs/KEY/        virtual environments, by what is in them
 <home>/current           a link to the release that serves
-<home>/shared/           the deployment: ramp-kits/, ramp-data/, submissions/
+<home>/shared/           the deployment: ramp-kits/, ramp-data/, environments/, submissions/
 <home>/backups/ log/     dumps; the audit log and the worker's
 """
 
