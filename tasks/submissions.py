@@ -99,10 +99,7 @@ def exclude_from_ensemble(ctx, event, team, submission, back=False):
     with opened() as (_, engine), session_scope(engine) as session:
         found = submissions.find_submission(session, event, team, submission)
         found.is_in_ensemble = back
-    print(
-        f"{submission} of {team} is {'again in' if back else 'out of'} the ensemble of {event}. "
-        f"Blend it: inv compute-contributivity {event}"
-    )
+    print(f"{submission} of {team} is {'again in' if back else 'out of'} the ensemble of {event}.")
 
 
 @command(
