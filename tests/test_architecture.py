@@ -13,8 +13,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = [
     {"errors", "names", "files", "config"},
-    {"model", "migration", "database", "dump", "lookup", "kits"},
-    {"catalogue", "events", "people", "submissions", "ranking", "leaderboard"},
+    {"model", "migration", "database", "dump", "lookup", "kits", "predictions"},
+    {"catalogue", "events", "people", "submissions", "ranking", "leaderboard", "ensemble"}
+    | {"contributivity", "blender", "blending", "score_bounds"},
     {"fleet", "training"},
     {"web", "tasks"},
 ]

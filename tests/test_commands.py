@@ -32,7 +32,7 @@ from tests.test_leaderboard import add_scored
 COMMANDS = Collection.from_module(tasks).tasks
 ADMIN = "add-workflow-element-type add-workflow add-score-type add-problem add-event create-user "
 ADMIN += "approve-user sign-up-team submit submit-starting-kit train-test set-state "
-ADMIN += "print-submissions leaderboard"
+ADMIN += "print-submissions leaderboard compute-contributivity"
 FLEET = "publish-software publish-problem rollback releases status check restart reload logs "
 FLEET += "maintenance unlock set-up-host run-on inventory lab-up lab-down"
 OPS = "backend-train-test-loop db-upgrade db-migrate db-current db-dump db-restore "
@@ -413,6 +413,12 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
         ("autum",): EVENT,
         ("autumn", "--team", "safron"): NO_TEAM,
         ("autumn", "--state", "lost"): f"'lost' is no state of a submission.\n{STATES}",
+    },
+    "compute-contributivity": {
+        ("autum",): EVENT,
+        ("autumn", "--min-improvement", "much"): f"The minimum improvement is 'much'.\n{NUMBER}",
+        ("autumn", "--min-improvement", "-1"): "The minimum improvement is -1.0.\n"
+        "Use a number from 0 on.",
     },
     "leaderboard": {
         ("autum",): EVENT,
