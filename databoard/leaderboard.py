@@ -56,9 +56,12 @@ TEAM = Column("team", "team")
 SUBMISSION = Column("submission", "submission")
 SUBMITTED_AT = Column("submitted_at", "submitted at (UTC)")
 STATE = Column("state", "state")
+CONTRIBUTIVITIES = (
+    Column("contributivity", "contributivity", 3),
+    Column("historical_contributivity", "historical contributivity", 3),
+)
 COSTS = (
-    Column("contributivity", "contributivity", 0),
-    Column("historical_contributivity", "historical contributivity", 0),
+    *CONTRIBUTIVITIES,
     Column("train_time", "train time [s]", 2),
     Column("valid_time", "validation time [s]", 2),
     Column("max_memory", "max RAM [MB]", 0),

@@ -29,6 +29,7 @@ def leaderboard(
     csv=False,
 ):
     """Print a leaderboard of an event."""
+    from databoard import contributivity
     from databoard import leaderboard as boards
     from databoard.database import reading
     from databoard.errors import InvalidValue
@@ -56,6 +57,9 @@ def leaderboard(
     rows = board.rows[:most]
     write = print_json if json else print_csv if csv else print_board
     write(boards.Board(board.title, board.columns, rows))
+    blended = contributivity.summary(found, with_test=private)
+    if blended and write is print_board and not (new or failed):
+        print(blended)
 
 
 @command(help={"event": "Name of the event.", "folder": "Folder for the files; made if need be."})

@@ -1,7 +1,8 @@
-"""The progress of training: a bar per submission on a terminal, a line per fold elsewhere."""
+"""The progress of training and blending: bars on a terminal; of training, lines elsewhere."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -57,3 +58,17 @@ def counting() -> Iterator[Callable[[Work, int, int], None]]:
             console.print(f"{work.label}: scored")
 
         yield report
+
+
+@contextmanager
+def showing_folds(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal; what to report to: how many folds are done, of how many."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()
+    is_shown = console.is_terminal and threading.current_thread() is threading.main_thread()
+    with Progress(*columns, console=console, disable=not is_shown, transient=True) as progress:
+        bar = progress.add_task(what, total=None)
+        yield lambda done, of: progress.update(bar, completed=done, total=of)

@@ -100,6 +100,7 @@ def exclude_from_ensemble(ctx, event, team, submission, back=False):
         found = submissions.find_submission(session, event, team, submission)
         found.is_in_ensemble = back
     print(f"{submission} of {team} is {'again in' if back else 'out of'} the ensemble of {event}.")
+    print(f"Blend it: inv compute-contributivity {event}")
 
 
 @command(
@@ -110,7 +111,7 @@ def exclude_from_ensemble(ctx, event, team, submission, back=False):
 )
 def credit(ctx, event, team, submission, sources=LEFT_OUT):
     """Say what a submission owes to older ones."""
-    from databoard import credits, submissions
+    from databoard import contributivity, credits, submissions
     from databoard.database import session_scope
 
     typed = credits.read_credits(sources) if sources else None
@@ -118,6 +119,7 @@ def credit(ctx, event, team, submission, sources=LEFT_OUT):
         found = submissions.find_submission(session, event, team, submission)
         if typed is not None:
             credits.set_credits(session, found, typed)
+            contributivity.store_historical(session, found.event)
         owed = credits.credits_of(session, found)
     shares = [f"{share:g} to {source}/{name}" for (source, name), share in owed.items()]
     print(f"{submission} of {team} owes {', '.join(shares) or 'nothing'}.")

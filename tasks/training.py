@@ -11,9 +11,19 @@ from tasks.command import LEFT_OUT, command, opened
         "state": "First put back into the queue what is in this state, e.g. training_error.",
         "force": "First put back into the queue all that is scored or has failed.",
         "jobs": "Folds to train at once; by default the number of cores.",
+        "contributivity": "Then compute contributivities.",
     }
 )
-def train_test(ctx, event, team=None, submission=None, state=None, force=False, jobs=None):
+def train_test(
+    ctx,
+    event,
+    team=None,
+    submission=None,
+    state=None,
+    force=False,
+    jobs=None,
+    contributivity=False,
+):
     """Train the waiting submissions of an event."""
     from databoard import submissions
     from databoard.database import session_scope
@@ -37,7 +47,12 @@ def train_test(ctx, event, team=None, submission=None, state=None, force=False, 
                 again.append(state)
             submissions.put_back(session, which & Submission.state.in_(again))
         ended = train(settings, engine, slots, which)
-    print(f"Trained {len(ended)} of {event}: {counted(ended)}." if ended else "Nothing to train.")
+        many = f"Trained {len(ended)} of {event}: {counted(ended)}."
+        print(many if ended else "Nothing to train.", flush=True)
+        if contributivity:
+            from tasks.ensemble import blend
+
+            print(blend(settings, engine, event))
     if CHECKING_ERROR in ended:
         from invoke import Exit
 
@@ -49,9 +64,10 @@ def train_test(ctx, event, team=None, submission=None, state=None, force=False, 
         "event": "Only of this event.",
         "timeout": "Seconds to wait before looking again at an empty queue.",
         "jobs": "Folds to train at once; by default the number of cores.",
+        "contributivity": "Compute contributivities, too, whenever submissions have changed.",
     }
 )
-def backend_train_test_loop(ctx, event=LEFT_OUT, timeout="1", jobs=None):
+def backend_train_test_loop(ctx, event=LEFT_OUT, timeout="1", jobs=None, contributivity=False):
     """Train whatever is submitted, until stopped."""
     from databoard.database import reading
     from databoard.errors import InvalidValue
@@ -70,10 +86,16 @@ def backend_train_test_loop(ctx, event=LEFT_OUT, timeout="1", jobs=None):
             with reading(engine) as session:
                 which = Submission.event_id == find(session, Event, event).id
         print("Training what comes in; stop with Ctrl-C.", flush=True)
-        train(settings, engine, slots, which, pause)
+        if not contributivity:
+            train(settings, engine, slots, which, pause)
+            return
+        from tasks.ensemble import blending_beside
+
+        with blending_beside(settings, engine, event) as blend:
+            train(settings, engine, slots, which, pause, blend)
 
 
-def train(settings, engine, jobs=None, which=None, pause=None) -> list[str]:
+def train(settings, engine, jobs=None, which=None, pause=None, on_scored=lambda: None) -> list[str]:
     """Run a worker here, with its progress; until the queue is empty, or with `pause` for ever.
 
     Returns the states that submissions ended in. SIGTERM and Ctrl-C give back what is leased.
@@ -82,6 +104,7 @@ def train(settings, engine, jobs=None, which=None, pause=None) -> list[str]:
     import signal
     from contextlib import suppress
 
+    from databoard.model.states import SCORED
     from databoard.training.worker import Worker
     from tasks.progress import showing_progress
 
@@ -91,7 +114,13 @@ def train(settings, engine, jobs=None, which=None, pause=None) -> list[str]:
         await (worker.drain() if pause is None else worker.serve(pause))
 
     with showing_progress() as (report, ended), suppress(asyncio.CancelledError):
-        asyncio.run(work(Worker(engine, settings, jobs, which, report)))  # until told to stop
+
+        def tell(news) -> None:
+            report(news)
+            if news.what == SCORED:
+                on_scored()
+
+        asyncio.run(work(Worker(engine, settings, jobs, which, tell)))  # until told to stop
     return ended
 
 

@@ -40,7 +40,7 @@ ADMIN += "set-keywords delete-submission delete-event-team delete-event delete-p
 ADMIN += "cancel credit exclude-from-ensemble score-submission export-leaderboards "
 ADMIN += "update-leaderboards add-team add-member set-access-level make-event-admin "
 ADMIN += "generate-single-password generate-passwords add-users-from-file "
-ADMIN += "sign-up-event-users-from-file"
+ADMIN += "sign-up-event-users-from-file compute-contributivity"
 FLEET = "publish-software publish-problem rollback releases status check restart reload logs "
 FLEET += "maintenance unlock set-up-host run-on inventory lab-up lab-down"
 OPS = "backend-train-test-loop db-upgrade db-migrate db-current db-dump db-restore "
@@ -489,6 +489,12 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
         ("autumn", "--team", "safron"): NO_TEAM,
         ("autumn", "--state", "lost"): f"'lost' is no state of a submission.\n{STATES}",
     },
+    "compute-contributivity": {
+        ("autum",): EVENT,
+        ("autumn", "--min-improvement", "much"): f"The minimum improvement is 'much'.\n{NUMBER}",
+        ("autumn", "--min-improvement", "-1"): "The minimum improvement is -1.0.\n"
+        "Use a number from 0 on.",
+    },
     "leaderboard": {
         ("autum",): EVENT,
         ("xyz\x1b[2J",): "There is no event 'xyz\\x1b[2J'.\nAdd it with: inv add-event",
@@ -790,9 +796,9 @@ def test_a_challenge_is_set_up(
          "saffron/first."),
         ("credit autumn saffron first", "first of saffron owes nothing."),
         ("exclude-from-ensemble autumn saffron second", "second of saffron is out of the ensemble "
-         "of autumn."),
+         "of autumn.\nBlend it: inv compute-contributivity autumn"),
         ("exclude-from-ensemble autumn saffron second --back", "second of saffron is again in the "
-         "ensemble of autumn."),
+         "ensemble of autumn.\nBlend it: inv compute-contributivity autumn"),
         ("update-leaderboards", "There is nothing to update: a leaderboard is a query, and always "
          "true."),
         ("withdraw autumn saffron second", "Withdrew second of saffron from autumn."),

@@ -17,7 +17,7 @@ import pytest
 from databoard import database
 from databoard.config import ROOT
 from databoard.model.event import Event
-from databoard.training.scorer import BadPredictions, read_predictions
+from databoard.predictions import BadPredictions, read_predictions
 from tests.training.deployment import Deployment, is_there, model, write_plain_kit
 
 # For what is the same on both, whatever is stored.
