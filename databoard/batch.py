@@ -87,6 +87,17 @@ def new_password() -> str:
     return "".join(secrets.choice(ALPHABET) for _ in range(16))
 
 
+def made_up(count: int) -> People:
+    """Made-up people; mails to them go nowhere (RFC 2606)."""
+    names = [f"test_user_{number:03d}" for number in range(1, count + 1)]
+    return People(
+        tuple(
+            Row(line, f"{name}@example.org", name, "Test", f"User {line - 1}")
+            for line, name in enumerate(names, start=2)
+        )
+    )
+
+
 def write_passwords(people_: People, path: Path) -> None:
     """Write a new file, for its owner alone, with a password for each. Raises AlreadyThere."""
     import pandas as pd

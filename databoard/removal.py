@@ -16,11 +16,12 @@ from databoard.errors import DataboardError, NotFound
 from databoard.lookup import find
 from databoard.model.base import Base
 from databoard.model.event import Event, EventTeam
-from databoard.model.people import Team
+from databoard.model.people import Team, TeamMember, User
 from databoard.model.problem import Problem
 from databoard.model.states import LEASED
 from databoard.model.submission import Submission, SubmissionCredit
 from databoard.submissions import find_submission, folder_of
+from databoard.teams import check_not_the_only_admin
 
 Rows = tuple[type[Base], ColumnElement[bool]]
 
@@ -89,6 +90,29 @@ def of_problem(session: Session, settings: Settings, name: str, from_disk: bool 
     )
 
 
+def of_user(session: Session, settings: Settings, name: str) -> Removal:
+    """A user with the teams that nobody else is in, their sign-ups and submissions.
+
+    Raises NotFound, DataboardError (the only admin).
+    """
+    user = find(session, User, name)
+    check_not_the_only_admin(session, user)
+    others = select(TeamMember.team_id).where(TeamMember.user_id != user.id)
+    own = select(TeamMember.team_id).where(
+        TeamMember.user_id == user.id, TeamMember.team_id.not_in(others)
+    )
+    ids = session.scalars(own).all()  # once the user is gone, the query finds none
+    return _removal(
+        session,
+        settings,
+        f"the user {name}",
+        Submission.team_id.in_(ids),
+        (EventTeam, EventTeam.team_id.in_(ids)),
+        (Team, Team.id.in_(ids)),
+        (User, User.id == user.id),
+    )
+
+
 def carry_out(session: Session, removal: Removal) -> None:
     """Delete the rows; the files go when the caller's transaction is committed."""
     for table, which in removal.rows:
@@ -128,7 +152,7 @@ def _removal(
     credits = session.scalar(select(func.count()).where(owed | own))
     if credits:
         lines.append(_counted(credits, "credit"))
-    names = {EventTeam: "sign-up", Event: "event"}
+    names = {EventTeam: "sign-up", Event: "event", Team: "team"}
     for table, others_which in others[:-1]:
         if count := session.scalar(select(func.count()).select_from(table).where(others_which)):
             lines.append(_counted(count, names[table]))

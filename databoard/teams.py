@@ -62,13 +62,20 @@ def set_access_level(session: Session, name: str, level: str) -> str:
         raise InvalidValue(
             f"{printable(level)} is no access level.", f"Use one of {', '.join(ACCESS_LEVELS)}."
         )
-    admins = session.scalars(select(User.name).where(User.access_level == "admin")).all()
-    if level != "admin" and admins == [name]:
-        raise DataboardError(
-            f"The user {name} is the only admin.", "Make another one first: inv set-access-level"
-        )
+    if level != "admin":
+        check_not_the_only_admin(session, user)
     before, user.access_level = user.access_level, level
     return before
+
+
+def check_not_the_only_admin(session: Session, user: User) -> None:
+    """Raises DataboardError when nobody else is an admin."""
+    admins = session.scalars(select(User.id).where(User.access_level == "admin")).all()
+    if admins == [user.id]:
+        raise DataboardError(
+            f"The user {user.name} is the only admin.",
+            "Make another one first: inv set-access-level",
+        )
 
 
 def make_event_admin(session: Session, event_name: str, user_name: str) -> None:

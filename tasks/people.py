@@ -1,5 +1,7 @@
 """Commands of admins: users, teams and sign-ups."""
 
+from contextlib import contextmanager
+
 from tasks.command import command, opened
 
 
@@ -118,19 +120,12 @@ def add_users_from_file(ctx, file, passwords):
     """Add the people of a file as users."""
     from pathlib import Path
 
-    from rich.console import Console
-    from rich.progress import Progress
-
     from databoard import batch
 
     found = read_people(file)
     secret = batch.read(Path(passwords).expanduser(), with_passwords=True)
-    console = Console(stderr=True)
-    with opened() as (_, engine), Progress(console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("Hash the passwords", total=len(found.rows))
-        outcome = batch.add_users(
-            engine, found, secret, lambda count: bar.update(task, completed=count)
-        )
+    with opened() as (_, engine), showing_count("Hash the passwords", len(found.rows)) as report:
+        outcome = batch.add_users(engine, found, secret, report)
     finish_batch(outcome, "Added", "users")
 
 
@@ -146,6 +141,63 @@ def sign_up_event_users_from_file(ctx, file, event):
     finish_batch(outcome, "Signed up", "teams")
 
 
+@command(help={"out": "A new file with the passwords, for you alone.", "count": "How many."})
+def add_test_users(ctx, out, count="3"):
+    """Add made-up users, to try things with."""
+    from pathlib import Path
+
+    from databoard import batch
+    from databoard.names import as_count
+
+    made = batch.made_up(as_count("The number of users", count))
+    path = Path(out).expanduser()
+    with opened() as (_, engine):
+        batch.write_passwords(made, path)
+        outcome = batch.add_users(engine, made, batch.read(path, with_passwords=True))
+    finish_batch(outcome, "Added", "users")
+
+
+@command(help={"name": "Login name."})
+def send_password_mail(ctx, name):
+    """Mail a user a new password."""
+    import os
+
+    from databoard import mail
+
+    server = mail.server(os.environ)
+    with opened() as (_, engine):
+        mail.send_password(engine, server, name)
+    print(f"Sent {name} a new password.")
+
+
+@command(
+    help={
+        "passwords": "What generate-passwords wrote.",
+        "dry-run": "Show one mail, and to whom all would go.",
+    }
+)
+def send_password_mails(ctx, passwords, dry_run=False):
+    """Mail the users of a file their passwords."""
+    import os
+    from pathlib import Path
+
+    from databoard import batch, mail
+
+    secret = batch.read(Path(passwords).expanduser(), with_passwords=True)
+    server = mail.server(os.environ)
+    with opened() as (_, engine):
+        if dry_run:
+            due, outcome = mail.plan_passwords(engine, server, secret)
+            for message in due[:1]:
+                print(message.as_string())
+            for message in due:
+                print(message["To"])
+        else:
+            with showing_count("Send the mails", len(secret.rows)) as report:
+                outcome = mail.send_passwords(engine, server, secret, report)
+    finish_batch(outcome, "Would send" if dry_run else "Sent", "mails", "were sent before")
+
+
 def read_people(file):
     """The people in a file; says when it is not in UTF-8."""
     from pathlib import Path
@@ -158,11 +210,23 @@ def read_people(file):
     return found
 
 
-def finish_batch(outcome, done: str, what: str) -> None:
+@contextmanager
+def showing_count(what: str, total: int):
+    """A bar on a terminal; what to tell how many are done."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda count: bar.update(task, completed=count)
+
+
+def finish_batch(outcome, done: str, what: str, before: str = "were there already") -> None:
     """Say what became of all rows. Raises DataboardError when some were skipped."""
     from databoard.errors import DataboardError
 
-    print(f"{done} {outcome.done} {what}; {outcome.before} were there already.")
+    print(f"{done} {outcome.done} {what}; {outcome.before} {before}.")
     if outcome.skipped:
         listed = "\n  ".join(outcome.skipped)
         raise DataboardError(f"{len(outcome.skipped)} were skipped:\n  {listed}")

@@ -42,6 +42,12 @@ def delete_problem(ctx, problem, from_disk=False, yes=False):
     remove("of_problem", problem, yes=yes, from_disk=from_disk)
 
 
+@command(help={"name": "Login name.", **YES})
+def delete_user(ctx, name, yes=False):
+    """Delete a user with all submissions."""
+    remove("of_user", name, yes=yes)
+
+
 def remove(kind: str, *names: str, yes: bool, **options) -> None:
     """Show what goes, and with `yes` delete it."""
     from invoke import Exit

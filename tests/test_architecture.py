@@ -25,6 +25,7 @@ FLOORS = [
             "people",
             "teams",
             "batch",
+            "mail",
             "manifest",
             "convergence",
             "plugins",

@@ -6,7 +6,6 @@ import random
 from pathlib import Path
 
 import pytest
-from argon2 import PasswordHasher
 from sqlalchemy import Engine, select
 
 from databoard import batch, people
@@ -184,7 +183,7 @@ def test_users_are_added_with_the_password_of_their_name(
         users = {user.name: user for user in session.scalars(select(User))}
         for row in secret.rows:
             user = users[row.name]
-            assert PasswordHasher().verify(str(user.password_hash), row.password)
+            assert people.is_password(str(user.password_hash), row.password)
             assert (user.email, user.access_level) == (f"{row.name}@example.org", "user")
             assert user.hidden_notes == "note"
             assert [member.name for member in find(session, Team, row.name).members] == [row.name]

@@ -40,7 +40,8 @@ ADMIN += "set-keywords delete-submission delete-event-team delete-event delete-p
 ADMIN += "cancel credit exclude-from-ensemble score-submission export-leaderboards "
 ADMIN += "update-leaderboards add-team add-member set-access-level make-event-admin "
 ADMIN += "generate-single-password generate-passwords add-users-from-file "
-ADMIN += "sign-up-event-users-from-file compute-contributivity"
+ADMIN += "sign-up-event-users-from-file compute-contributivity "
+ADMIN += "delete-user add-test-users send-password-mail send-password-mails"
 FLEET = "publish-software publish-problem rollback releases status check restart reload logs "
 FLEET += "maintenance unlock set-up-host run-on inventory lab-up lab-down"
 OPS = "backend-train-test-loop db-upgrade db-migrate db-current db-dump db-restore "
@@ -255,6 +256,9 @@ BROKEN = "problem.py lacks get_cv.\nThere is no data in {world}/ramp-kits/broken
 BROKEN += "inv prepare-data broken\nMend it in {world}/ramp-kits/broken."
 NO_MANIFEST = "There is no manifest 'titanik' in databoard/specific/events.\n"
 NO_MANIFEST += f"Did you mean 'titanic'? Manifests: {', '.join(manifest.names())}."
+NO_USER = "There is no user 'safron'.\nDid you mean saffron?"
+NO_MAIL_SERVER = "DATABOARD_SMTP_URL names no mail server.\nWrite "
+NO_MAIL_SERVER += "smtp://USER:PASSWORD@HOST:587 (STARTTLS) or smtps://USER:PASSWORD@HOST:465."
 NO_TEAM = "There is no team 'safron'.\nDid you mean saffron?"
 TITLE = "Use 1 to 200 characters on one line."
 STATES = (
@@ -575,6 +579,24 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
         **ON_ONE,
         ("autumn", "saffron", "first"): "Nothing of that is scored.\n"
         "Train first: inv train-test autumn",
+    },
+    "delete-user": {
+        (): missing("delete-user", "name"),
+        ("safron",): NO_USER,
+        ("safron", "--yes"): NO_USER,
+    },
+    "add-test-users": {
+        ("{world}/out", "--count=0"): f"The number of users is '0'.\n{COUNT}",
+        ("/nowhere/out",): "No such file or directory: /nowhere/out",
+        ("{world}/databoard.db",): "{world}/databoard.db is there already.\n"
+        "Its passwords may be in use: choose another name.",
+    },
+    "send-password-mail": {
+        (): missing("send-password-mail", "name"),
+        ("saffron",): NO_MAIL_SERVER,
+    },
+    "send-password-mails": {
+        ("{world}/no.csv",): "{world}/no.csv cannot be read: No such file or directory.",
     },
     "export-leaderboards": {
         ("autum", "boards"): EVENT,

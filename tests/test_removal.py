@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session
 from databoard import database, removal, submissions
 from databoard.config import Settings
 from databoard.errors import DataboardError
+from databoard.lookup import find
 from databoard.model.base import Base
 from databoard.model.event import Event, EventTeam
-from databoard.model.people import Team
+from databoard.model.people import Team, User
 from databoard.model.problem import Problem
 from databoard.model.submission import Submission, SubmissionCredit, SubmissionScore
 from databoard.removal import Removal
@@ -27,7 +28,8 @@ LEFT = {  # of 2 problems with an event each, 2 teams in each with 2 submissions
     "submission": (Submission, 8),
     "submission_score": (SubmissionScore, 16),
     "submission_credit": (SubmissionCredit, 2),
-    "team": (Team, 2),
+    "team": (Team, 3),
+    "user_account": (User, 2),
 }
 Find = Callable[[Session, Settings], Removal]
 CASES: dict[str, tuple[Find, tuple[str, ...], dict[str, int], int]] = {
@@ -42,6 +44,19 @@ CASES: dict[str, tuple[Find, tuple[str, ...], dict[str, int], int]] = {
         ("2 submissions with scores and files (2 scored)", "1 credit"),
         {"event_team": 3, "submission": 6, "submission_score": 12, "submission_credit": 1},
         2,
+    ),
+    "the user saffron": (
+        lambda *at: removal.of_user(*at, "saffron"),
+        ("4 submissions with scores and files (4 scored)", "2 credits", "2 sign-ups", "1 team"),
+        {
+            "event_team": 2,
+            "submission": 4,
+            "submission_score": 8,
+            "submission_credit": 0,
+            "team": 2,
+            "user_account": 1,
+        },
+        4,
     ),
     "the event autumn": (
         lambda *at: removal.of_event(*at, "autumn"),
@@ -93,6 +108,14 @@ def filled(engine: Engine, settings: Settings, tmp_path: Path) -> None:
             session.execute(insert(SubmissionCredit).values(credit))
             for id_ in ids:
                 (submissions.folder_of(settings, id_) / "files").mkdir(parents=True)
+        members = [
+            User(name=name, email=f"{name}@example.org", access_level=level)
+            for name, level in (("saffron", "user"), ("juniper", "admin"))
+        ]
+        for member in members:
+            team = find(session, Team, member.name)
+            team.members.append(member)
+        session.add(Team(name="spices", members=members))
     (settings.kits_path / "spring").mkdir()
     (tmp_path / "elsewhere").mkdir()
     (settings.data_path / "spring").symlink_to(tmp_path / "elsewhere")
@@ -114,9 +137,9 @@ def everything() -> dict[str, int]:
 def test_what_is_said_goes_with_its_files(
     engine: Engine, settings: Settings, tmp_path: Path, what: str
 ) -> None:
-    find, lines, left, n_paths = CASES[what]
+    look, lines, left, n_paths = CASES[what]
     with database.session_scope(engine) as session:
-        found = find(session, settings)
+        found = look(session, settings)
     here = str(settings.deployment_path)
     assert (found.what, found.lines) == (
         what,
@@ -125,7 +148,7 @@ def test_what_is_said_goes_with_its_files(
     assert len(found.paths) == n_paths and all(path.exists() for path in found.paths)
     assert counts(engine) == everything()  # looking changes nothing
     with database.session_scope(engine) as session:
-        removal.carry_out(session, find(session, settings))
+        removal.carry_out(session, look(session, settings))
         assert all(path.exists() for path in found.paths)  # not before the commit
     assert counts(engine) == everything() | left
     assert not any(path.exists() or path.is_symlink() for path in found.paths)
@@ -169,4 +192,20 @@ def test_every_table_of_an_event_goes_with_it(engine: Engine, settings: Settings
         for name in ("autumn", "spring"):
             removal.carry_out(session, removal.of_problem(session, settings, name))
     assert Base.metadata.tables.keys() >= LEFT.keys()
-    assert counts(engine) == dict.fromkeys(LEFT, 0) | {"team": 2}
+    assert counts(engine) == dict.fromkeys(LEFT, 0) | {"team": 3, "user_account": 2}
+
+
+def test_the_only_admin_stays(engine: Engine, settings: Settings) -> None:
+    with (
+        pytest.raises(DataboardError, match="The user juniper is the only admin"),
+        database.session_scope(engine) as session,
+    ):
+        removal.of_user(session, settings, "juniper")
+    assert counts(engine) == everything()
+
+
+def test_a_team_of_several_keeps_its_others(engine: Engine, settings: Settings) -> None:
+    with database.session_scope(engine) as session:
+        removal.carry_out(session, removal.of_user(session, settings, "saffron"))
+    with database.reading(engine) as session:
+        assert [user.name for user in find(session, Team, "spices").members] == ["juniper"]
