@@ -13,7 +13,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, insert, select
 from sqlalchemy.orm import Session
 
 from databoard import people
@@ -21,7 +21,7 @@ from databoard.database import reading, session_scope
 from databoard.errors import AlreadyThere, DataboardError, InvalidValue
 from databoard.lookup import find
 from databoard.model.event import Event, EventTeam
-from databoard.model.people import Team, User
+from databoard.model.people import Team, TeamMember, User
 from databoard.names import check_name, printable, suggest
 
 COLUMNS = ("firstname", "lastname", "email", "name", "hidden_notes")
@@ -155,17 +155,27 @@ def add_users(
         new_now, _, _ = _sorted_out(session, new)
         if len(new_now) < len(new):
             raise DataboardError("Somebody added one of them just now.", "Repeat the command.")
-        for row, hashed in zip(new, hashes, strict=True):
-            user = User(
-                name=row.name,
-                email=row.email.lower(),
-                firstname=row.firstname,
-                lastname=row.lastname,
-                hidden_notes=row.hidden_notes,
-                password_hash=hashed,
-                access_level="user",
-            )
-            session.add_all([user, Team(name=row.name, members=[user])])
+        rows = [
+            {
+                "name": row.name,
+                "email": row.email.lower(),
+                "firstname": row.firstname,
+                "lastname": row.lastname,
+                "hidden_notes": row.hidden_notes,
+                "password_hash": hashed,
+                "access_level": "user",
+            }
+            for row, hashed in zip(new, hashes, strict=True)
+        ]
+        if rows:
+            in_order = {"sort_by_parameter_order": True}
+            users = session.scalars(insert(User).returning(User.id, **in_order), rows)
+            names = [{"name": row.name} for row in new]
+            teams = session.scalars(insert(Team).returning(Team.id, **in_order), names)
+            members = [
+                {"team_id": team, "user_id": user} for team, user in zip(teams, users, strict=True)
+            ]
+            session.execute(insert(TeamMember), members)
     return Outcome(len(new), before, tuple(skipped))
 
 
