@@ -12,6 +12,7 @@ gc.set_threshold(100_000)  # what is imported stays: looking through it again an
 from invoke import Collection  # noqa: E402
 
 from tasks import (  # noqa: E402
+    backup,
     catalogue,
     command,
     completion,
@@ -56,6 +57,7 @@ for module in (
     leaderboards,
     ensemble,
     database,
+    backup,
     web,
     rollout,
     problem,

@@ -19,6 +19,8 @@ class Settings:
     deployment_path: Path
     db_url: str
     threads: str
+    site: str  # what its snapshots are filed under: the target's name
+    store: str  # of snapshots: /path or user@host:/path
 
     @property
     def kits_path(self) -> Path:
@@ -68,6 +70,8 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         deployment_path=deployment,
         db_url=env.get("DATABOARD_DB_URL") or f"sqlite:///{deployment / 'databoard.db'}",
         threads=env.get("OMP_NUM_THREADS") or "1",
+        site=env.get("DATABOARD_SITE") or ("test" if is_test else "local"),
+        store=env.get("DATABOARD_BACKUPS") or str(deployment / "backups"),
     )
 
 

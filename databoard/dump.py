@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
-import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import URL
 
-from databoard import database
-from databoard.errors import AlreadyThere, DataboardError, NotFound
+from databoard import database, pgtools
+from databoard.errors import AlreadyThere, NotFound
 
 
 def dump(url: str, path: Path, force: bool = False) -> None:
@@ -60,63 +57,24 @@ def restore(url: str, path: Path) -> None:
 
 
 def _restore_postgresql(url: URL, path: Path) -> None:
-    psql = ["psql", "-qX", "--no-password", "--single-transaction", "--set=ON_ERROR_STOP=1"]
-    with password_file(url) as environment:
-        sql = subprocess.run(
-            ["pg_restore", "--no-owner", "--file=-", str(path)], capture_output=True, check=False
-        )
-        done = (
-            subprocess.run(
-                psql,
-                env=environment,
-                input=b"DROP OWNED BY CURRENT_USER CASCADE;\n" + sql.stdout,
-                capture_output=True,
-                check=False,
-            )
-            if sql.returncode == 0
-            else sql
-        )
+    done = pgtools.run(url, "pg_restore", "--no-owner", "--file=-", str(path))
+    if done.returncode == 0:
+        psql = ("psql", "-qX", "--no-password", "--single-transaction", "--set=ON_ERROR_STOP=1")
+        anew = b"DROP OWNED BY CURRENT_USER CASCADE;\n" + done.stdout
+        done = pgtools.run(url, *psql, stdin=anew)
     if done.returncode:
-        reason = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
-        raise DataboardError(
-            f"{path} cannot be restored to {database.shown(url)}: {reason[0]}",
-            "The database is as it was.",
-        )
+        what = f"{path} cannot be restored to {database.shown(url)}"
+        raise pgtools.failed(what, done.stderr, "The database is as it was.")
 
 
 def _dump_postgresql(url: URL, path: str) -> None:
-    with password_file(url) as environment:
-        pg_dump = ["pg_dump", "--no-password", "--format=custom", "--no-owner", f"--file={path}"]
-        try:
-            done = subprocess.run(
-                pg_dump, env=environment, capture_output=True, text=True, check=False
-            )
-        except FileNotFoundError:
-            raise NotFound(
-                "There is no pg_dump on this machine.", "Debian: apt-get install postgresql-client"
-            ) from None
+    pg_dump = ("pg_dump", "--no-password", "--format=custom", "--no-owner", f"--file={path}")
+    done = pgtools.run(url, *pg_dump)
     if done.returncode:
-        reason = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise DataboardError(
-            f"pg_dump of {database.shown(url)} failed: {reason[0].removeprefix('pg_dump: ')}",
-            "Check that the server runs, and that pg_dump is not older than it.",
-        )
+        hint = "Check that the server runs, and that pg_dump is not older than it."
+        raise pgtools.failed(f"pg_dump of {database.shown(url)} failed", done.stderr, hint)
 
 
 def _dump_sqlite(source: str, path: str) -> None:
     with closing(sqlite3.connect(source)) as here, closing(sqlite3.connect(path)) as there:
         here.backup(there)
-
-
-@contextmanager
-def password_file(url: URL) -> Iterator[dict[str, str]]:
-    """The environment in which PostgreSQL's programs find the database, and its password in a file
-    that is gone afterwards."""
-    port, name = str(url.port or 5432), url.database or ""
-    where = {"PGHOST": url.host or "", "PGPORT": port, "PGUSER": url.username or ""}
-    with tempfile.NamedTemporaryFile("w", prefix="databoard-") as file:  # mode 600
-        password = str(url.password or "")
-        fields = [url.host or "*", port, name, url.username or "*", password]
-        file.write(":".join(re.sub(r"([\\:])", r"\\\1", field) for field in fields) + "\n")
-        file.flush()
-        yield {**os.environ, **where, "PGDATABASE": name, "PGPASSFILE": file.name}

@@ -4,7 +4,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from databoard.errors import InvalidValue
 
@@ -126,3 +126,12 @@ def suggest(name: str, known: Sequence[str], title: str) -> str:
     nearest = begun or get_close_matches(name, known, n=1)
     listed = f"{title}: {', '.join(known) or 'none'}."
     return f"Did you mean {nearest[0]!r}? {listed}" if nearest else listed
+
+
+def as_age(what: str, value: str) -> timedelta:
+    """Read `90m`, `26h` or `2d`. Raises InvalidValue."""
+    units = {"m": "minutes", "h": "hours", "d": "days"}
+    number, unit = value[:-1], units.get(value[-1:])
+    if unit is None or not number.isascii() or not number.isdigit() or len(number) > 5:
+        raise InvalidValue(f"{what} is {printable(value)}.", "Write 90m, 26h or 2d.")
+    return timedelta(**{unit: int(number)})

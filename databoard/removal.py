@@ -1,6 +1,5 @@
 """Deleting for good: what would go is known first; files go once the rows are gone."""
 
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session
 
+from databoard import keeping
 from databoard.config import Settings
 from databoard.database import after_commit
 from databoard.errors import DataboardError, NotFound
@@ -34,6 +34,7 @@ class Removal:
     lines: tuple[str, ...]
     rows: tuple[Rows, ...]
     paths: tuple[Path, ...]
+    submissions: Path  # the folder of all
 
 
 def of_submission(
@@ -119,7 +120,7 @@ def carry_out(session: Session, removal: Removal) -> None:
         session.execute(delete(table).where(which))
     session.expire_all()
     for path in removal.paths:
-        after_commit(session, partial(_remove, path))
+        after_commit(session, partial(keeping.remove, removal.submissions, path))
 
 
 def _removal(
@@ -158,15 +159,9 @@ def _removal(
             lines.append(_counted(count, names[table]))
     folders = [folder_of(settings, row.id) for row in found]
     lines += [f"the folder {path}" for path in paths]
-    return Removal(what, tuple(lines), ((Submission, which), *others), (*folders, *paths))
+    rows: tuple[Rows, ...] = ((Submission, which), *others)
+    return Removal(what, tuple(lines), rows, (*folders, *paths), settings.submissions_path)
 
 
 def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def _remove(path: Path) -> None:
-    if path.is_symlink():
-        path.unlink()
-    elif path.exists():
-        shutil.rmtree(path)

@@ -2,13 +2,14 @@
 
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from sqlalchemy import ColumnElement, case, delete, select, update
 from sqlalchemy.orm import Session, contains_eager
 
-from databoard import kits
+from databoard import keeping, kits
 from databoard.config import Settings
 from databoard.database import after_commit
 from databoard.errors import AlreadyThere, DataboardError, InvalidValue, NotFound
@@ -42,7 +43,12 @@ CANCELLED = "cancelled"  # the error kind of what a person has ended
 
 def folder_of(settings: Settings, submission_id: int) -> Path:
     """Where a submission lives: its files, and `predictions/<attempt>/` once it is scored."""
-    return settings.submissions_path / f"submission_{submission_id:09d}"
+    return settings.submissions_path / name_of_folder(submission_id)
+
+
+def name_of_folder(submission_id: int) -> str:
+    """The name of a submission's folder."""
+    return f"submission_{submission_id:09d}"
 
 
 def files_of(settings: Settings, submission: Submission) -> Path:
@@ -115,7 +121,7 @@ def _replace(
     if digest != submission.files_digest:
         before = files_of(settings, submission)
         store(files, folder_of(settings, submission.id) / f"files-{digest}")
-        after_commit(session, partial(shutil.rmtree, before, ignore_errors=True))
+        after_commit(session, partial(_forget, settings, before))
     put_back(session, Submission.id == submission.id)
     own = SubmissionCredit.submission_id == submission.id
     session.execute(delete(SubmissionCredit).where(own))
@@ -123,6 +129,12 @@ def _replace(
     submission.submitted_at = db_now()
     session.flush()
     session.refresh(submission)
+
+
+def _forget(settings: Settings, folder: Path) -> None:
+    """Remove files that no row names any more; if they cannot be, they are in nobody's way."""
+    with suppress(OSError):
+        keeping.remove(settings.submissions_path, folder)
 
 
 def submit_starting_kit(

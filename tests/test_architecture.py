@@ -12,10 +12,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = [
-    {"errors", "names", "files", "config", "yamlfile"},
+    {"errors", "names", "files", "config", "yamlfile", "children", "keeping"},
     {
         *("model", "migration", "database", "dump", "lookup"),
-        *("kits", "submitted", "predictions", "apart"),
+        *("kits", "submitted", "predictions", "apart", "pgtools"),
     },
     {
         *(
@@ -43,7 +43,7 @@ FLOORS = [
         *("submissions", "deposits", "quota", "credits", "ranking", "leaderboard", "export"),
         *("ensemble", "contributivity", "blender", "blending", "score_bounds"),
     },
-    {"fleet", "training"},
+    {"fleet", "training", "backup"},
     {"web", "tasks"},
 ]
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}

@@ -53,15 +53,24 @@ def healthy(target: Target, host: Host) -> Action:
 
 
 def carry_out(
-    target: Target, what: str, steps: list[Step], reporter: Reporter, accept_new: bool = False
+    target: Target,
+    what: str,
+    steps: list[Step],
+    reporter: Reporter,
+    accept_new: bool = False,
+    is_joint: bool = False,
 ) -> Outcome:
-    """Run the steps on all hosts that can be reached, under their locks. Raises Locked."""
+    """Run the steps on all hosts that can be reached, under their locks. Raises Locked.
+
+    `is_joint`: on all of them or on none; when one fails, what was done is undone.
+    """
     owner = Owner.me(what)
     with opened(target, accept_new=accept_new) as machines:
         there, left_out = reachable(machines)
-        executor = Executor(
-            target, there, owner, reporter, max_fail=len(target.hosts), left_out=left_out
-        )
+        if is_joint and left_out:
+            raise DataboardError("\n".join(left_out.values()), "Nothing was changed.")
+        max_fail = 0 if is_joint else len(target.hosts)
+        executor = Executor(target, there, owner, reporter, max_fail=max_fail, left_out=left_out)
         outcome = Outcome(journeys=executor.journeys)
         if there:
             locks = Locks(there, owner, target.silence)

@@ -135,6 +135,7 @@ class Host:
     roles: tuple[str, ...]
     path: PurePosixPath
     variables: Mapping[str, Value] = field(default_factory=dict, hash=False)
+    becomes_root: bool = True  # for what is run there
 
     @property
     def home(self) -> PurePosixPath:

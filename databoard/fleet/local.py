@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from databoard.children import dying_with_us
 from databoard.fleet.inventory import Host
 from databoard.fleet.machine import Held, Output, Sink, first_line, readable, rsync_command
 
@@ -34,14 +35,10 @@ class ThisMachine:
     ) -> Output:
         if before and (first := self.run(before)).code:
             return first
-        done = subprocess.run(
-            rsync_command(source, destination, options),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-        return Output(done.returncode, readable(done.stdout))
+        return copy(source, destination, options)
+
+    def pull(self, source: str, destination: Path, options: Sequence[str] = ()) -> Output:
+        return copy(source, destination, options)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -62,6 +59,18 @@ class HeldProcess:
 
     def close(self) -> None:
         self.process.communicate()
+
+
+def copy(source: object, destination: object, options: Sequence[str]) -> Output:
+    """rsync from folder to folder."""
+    done = subprocess.run(
+        dying_with_us(rsync_command(source, destination, options)),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    return Output(done.returncode, readable(done.stdout))
 
 
 def start(command: list[str]) -> subprocess.Popen[bytes]:

@@ -80,6 +80,9 @@ class Machine(Protocol):
         Raises ConnectionLost.
         """
 
+    def pull(self, source: str, destination: Path, options: Sequence[str] = ()) -> Output:
+        """rsync the content of a folder there to a folder here. Raises ConnectionLost."""
+
     def close(self) -> None:
         """Let go of it."""
 
@@ -99,7 +102,7 @@ def first_line(read_byte: Callable[[], bytes]) -> str:
     return line.decode(errors="replace") or last
 
 
-def rsync_command(source: Path, destination: str, options: Sequence[str]) -> list[str]:
+def rsync_command(source: object, destination: object, options: Sequence[str]) -> list[str]:
     """The rsync of a folder's content.
 
     Modes and times come along, owners do not; `--secluded-args` keeps names away from the shell.

@@ -99,12 +99,15 @@ def environment_of(target: Target, host: Host) -> dict[str, str]:
     """
     deployment = host.home / "shared"
     environment = {
+        "DATABOARD_SITE": target.name,
         "DATABOARD_DEPLOYMENT_PATH": str(deployment),
         "DATABOARD_DB_URL": target.database.url()
         if target.database
         else f"sqlite:///{deployment / 'databoard.db'}",
         "OMP_NUM_THREADS": "1",
     }
+    if target.backups:
+        environment["DATABOARD_BACKUPS"] = target.backups
     variables = plain(host.variables).items()
     return environment | {name: str(value) for name, value in variables if name.isupper()}
 

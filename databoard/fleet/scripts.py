@@ -28,11 +28,11 @@ if [ "$is_root" = 1 ]; then
     install -d -m 750 -o "$worker_user" -g "$worker_user" shared/ramp-data
     install -d -m 755 -o "$worker_user" -g "$worker_user" shared/environments
     install -d -m 2770 -o "$web_user" -g "$worker_user" shared/submissions
-    install -d -m 700 -o "$worker_user" backups
+    install -d -m 700 -o "$worker_user" backups shared/backups
     tar -x -p -C "$release.partial/etc"
 else
-    mkdir -p shared/ramp-kits shared/ramp-data shared/environments shared/submissions backups
-    chmod 700 backups
+    mkdir -p shared/ramp-kits shared/ramp-data shared/environments shared/submissions shared/backups backups
+    chmod 700 backups shared/backups
     tar -x -p --no-same-owner -C "$release.partial/etc"
 fi
 mv "$release.partial/etc/release.json" "$release.partial/release.json"

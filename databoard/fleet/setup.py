@@ -115,7 +115,10 @@ def check_login(target: Target) -> dict[Host, str]:
 
 
 def role_and_database(database: Database) -> str:
-    """SQL for psql: makes what is missing, and sets the password."""
+    """SQL for psql: makes what is missing, and sets the password.
+
+    The role may make databases: a snapshot is restored beside the one that serves.
+    """
     role, name = identifier(database.user), identifier(database.name)
     is_role = f"SELECT FROM pg_roles WHERE rolname = {literal(database.user)}"
     is_there = f"SELECT FROM pg_database WHERE datname = {literal(database.name)}"
@@ -123,7 +126,7 @@ def role_and_database(database: Database) -> str:
         [
             "SET log_min_error_statement = panic;",  # the log shall not quote the password
             f"SELECT {literal(f'CREATE ROLE {role} LOGIN')} WHERE NOT EXISTS ({is_role}) \\gexec",
-            f"ALTER ROLE {role} LOGIN PASSWORD {literal(database.password.read())};",
+            f"ALTER ROLE {role} LOGIN CREATEDB PASSWORD {literal(database.password.read())};",
             f"SELECT {literal(f'CREATE DATABASE {name} OWNER {role}')} "
             f"WHERE NOT EXISTS ({is_there}) \\gexec",
             "",

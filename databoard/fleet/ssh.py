@@ -54,7 +54,7 @@ class SshMachine:
         self.connection = connection
         self.transport = connection.client.get_transport()
         self.requests = 0
-        self.is_root = host.user == "root"
+        self.is_root = host.user == "root" or not host.becomes_root
         self.transport.set_keepalive(max(1, int(silence / 4)))
         if isinstance(self.transport.sock, socket.socket):
             self.transport.sock.setsockopt(
@@ -81,6 +81,14 @@ class SshMachine:
     def push(
         self, source: Path, destination: str, options: Sequence[str] = (), before: str = ""
     ) -> Output:
+        return self._rsync(source, f"{self.host.name}:{destination}", options, before)
+
+    def pull(self, source: str, destination: Path, options: Sequence[str] = ()) -> Output:
+        return self._rsync(f"{self.host.name}:{source}", destination, options)
+
+    def _rsync(
+        self, source: object, destination: object, options: Sequence[str], before: str = ""
+    ) -> Output:
         with tempfile.TemporaryDirectory(prefix="databoard-") as folder:
             path = os.path.join(folder, "rsync")
             with socket.socket(socket.AF_UNIX) as listener:
@@ -92,7 +100,7 @@ class SshMachine:
                 done = subprocess.run(
                     rsync_command(
                         source,
-                        f"{self.host.name}:{destination}",
+                        destination,
                         [
                             f"--rsh={program}",
                             f"--rsync-path={rsync_path(before, self.is_root)}",

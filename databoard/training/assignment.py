@@ -11,6 +11,7 @@ from typing import Protocol
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from databoard import keeping
 from databoard.errors import DataboardError, LeaseLost
 from databoard.model.states import CHECKING_ERROR, SCORED, TRAINING
 from databoard.submitted import SubmittedFile, digest_of
@@ -151,7 +152,8 @@ class Assignment:
         if isinstance(outcome, Scores):
             for old in self._work.predictions.parent.iterdir():
                 if old != self._work.predictions:
-                    shutil.rmtree(old, ignore_errors=True)
+                    with contextlib.suppress(OSError):
+                        keeping.remove(self._work.predictions.parents[2], old)
             self._tell(SCORED)
         elif isinstance(outcome, SubmissionFailed):
             self._discard()

@@ -64,4 +64,4 @@ def test_any_password_is_a_literal(password: str, monkeypatch: pytest.MonkeyPatc
     sql = setup.role_and_database(inventory.Database("board", "ro-le", secret))
     escaped = password.replace("'", "''")
     wanted = f"'{escaped}'" if "\\" not in password else f" E'{escaped}'".replace("\\", "\\\\")
-    assert f'ALTER ROLE "ro-le" LOGIN PASSWORD {wanted};' in sql
+    assert f'ALTER ROLE "ro-le" LOGIN CREATEDB PASSWORD {wanted};' in sql

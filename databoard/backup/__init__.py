@@ -1,0 +1,1 @@
+"""Backups: snapshots of the database and the files, kept, verified and restored."""

@@ -1,0 +1,55 @@
+"""Copying the deployment's files into a snapshot; what has not changed becomes a hard link."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from databoard.backup.store import Store
+from databoard.errors import DataboardError
+from databoard.fleet.machine import Output
+
+FOLDERS = ("submissions", "ramp-kits", "ramp-data", "problems", "uploaded")
+HALF_DONE = ("/submissions/.*", ".incoming-*")  # what is being stored, and our own notes
+PASSES = 5
+VANISHED = 24  # rsync's exit code: files were removed meanwhile
+_SENT = re.compile(r"[<>]f\S* (.*)")
+
+
+def filters() -> list[str]:
+    """What of a deployment goes into a snapshot, for rsync."""
+    return [
+        *(f"--exclude={pattern}" for pattern in HALF_DONE),
+        *(f"--include=/{folder}/" for folder in FOLDERS),
+        "--exclude=/*",
+    ]
+
+
+def copy_files(deployment: Path, store: Store, name: str, base: str | None) -> None:
+    """Copy until nothing has changed since the copying before; links go to the snapshot `base`.
+
+    Raises DataboardError: a file cannot be read, or changes all the time; StoreError.
+    """
+    options = [*filters(), "--itemize-changes"]
+    if base is not None:
+        options.append(f"--link-dest={store.folder}/{base}/files")
+    sent: list[str] = []
+    for _ in range(PASSES):
+        output = store.push(deployment, f"{name}.partial/files", options)
+        if output.code not in (0, VANISHED):
+            raise DataboardError(f"The files cannot be copied: {reason(output)}")
+        sent = [match[1] for line in output.text.splitlines() if (match := _SENT.match(line))]
+        if not sent and output.code == 0:
+            return
+    what = sent[0] if sent else "something"
+    raise DataboardError(
+        f"The files change all the time while they are copied, such as {what}.",
+        "Repeat the command when nobody works on them.",
+    )
+
+
+def reason(output: Output) -> str:
+    """Why rsync failed: its first line that names a file, or says why."""
+    lines = [line for line in output.text.splitlines() if line.startswith("rsync")]
+    first = lines[0] if lines else output.last
+    return re.sub(r"^rsync(: | error: )(\[\w+\] )?", "", first).rstrip(".")

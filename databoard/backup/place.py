@@ -1,0 +1,66 @@
+"""Where a store is: a folder of this machine, or one behind SSH."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from databoard.errors import InvalidValue
+from databoard.fleet.inventory import Host, Target, is_address, is_plain_path
+from databoard.names import printable
+
+_REMOTE = re.compile(r"(?:(?P<user>[A-Za-z_][\w.-]*)@)?(?P<host>[^@:/\s]+):(?P<path>/.*)", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder, `path` on `host`; without one it is on this machine."""
+
+    path: str
+    host: str = ""
+    user: str = ""
+    key: Path | None = None
+
+    def __str__(self) -> str:
+        return f"{self.user}@{self.host}:{self.path}" if self.host else self.path
+
+    def target(self) -> Target:
+        """The machine it is on, as the fleet opens it."""
+        host = Host(
+            self.host or "localhost",
+            self.host or "local",
+            user=self.user,
+            key=self.key,
+            roles=(),
+            path=PurePosixPath(self.path),
+            becomes_root=False,
+        )
+        return Target("store", Path(), connection="ssh" if self.host else "local", hosts=(host,))
+
+
+def read(text: str, environment: Mapping[str, str] | None = None) -> Place:
+    """`/path` or `user@host:/path`.
+
+    SCIENCEFS_LOGIN and SCIENCEFS_ID name another user and the private key. Raises InvalidValue.
+    """
+    env = os.environ if environment is None else environment
+    remote = _REMOTE.fullmatch(text)
+    path = remote["path"] if remote else text
+    if not is_plain_path(path) or (remote and not is_address(remote["host"])):
+        raise InvalidValue(
+            f"The store {printable(text)} is no place.", "Write /path or user@host:/path."
+        )
+    path = path.rstrip("/") or "/"
+    if not remote:
+        return Place(path)
+    place = Place(path, remote["host"], remote["user"] or pwd.getpwuid(os.geteuid()).pw_name)
+    key = env.get("SCIENCEFS_ID")
+    return replace(
+        place,
+        user=env.get("SCIENCEFS_LOGIN") or place.user,
+        key=Path(key).expanduser().absolute() if key else None,
+    )

@@ -1,0 +1,207 @@
+"""Taking a snapshot: staged, checked, on the disk, renamed."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from databoard import config, keeping
+from databoard.backup import checksums, owners, retention
+from databoard.backup.checksums import Summing
+from databoard.backup.copying import copy_files
+from databoard.backup.dumping import Dumped, dump
+from databoard.backup.snapshot import MANIFEST, Manifest, Snapshot, next_name
+from databoard.backup.store import Store
+from databoard.config import Settings
+from databoard.errors import DataboardError
+from databoard.submissions import name_of_folder
+
+LOCK, SKIPPED = ".backup", ".backup-skipped"  # in the folder of the submissions
+Report = Callable[[str], None]
+
+SIZES = """
+cd "$name"
+find . -type f -printf '%n %s %P\\n' | awk '
+    { size += $2 } $1 == 1 { added += $2 } $3 ~ /^files\\// { files++ }
+    END { printf "%.0f %.0f %.0f\\n", files, size, added }'
+"""
+
+
+class Busy(DataboardError):
+    """Another backup of this deployment is being taken; `times` in a row now."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+        super().__init__(
+            f"A backup is still running: this is number {times} in a row to step aside.",
+            "Look for it: ps -ef | grep 'inv backup'",
+        )
+
+
+def take(settings: Settings, store: Store, report: Report = lambda step: None) -> Snapshot:
+    """Take a snapshot of the database and the files, and remove those that no rule keeps.
+
+    Raises Busy, DataboardError; then there is no new snapshot, and the others are as they were.
+    """
+    with _alone(settings.submissions_path), store.locked():
+        snapshots = store.snapshots()
+        name = next_name(datetime.now(UTC), snapshots[-1].name if snapshots else None)
+        store.begin(name)
+        try:
+            with keeping.keeping(settings.submissions_path):
+                manifest = _Taking(settings, store, name, base_of(snapshots), report).run()
+            report("Write all to the disk")
+            store.commit(name)
+        except BaseException:
+            with suppress(DataboardError):  # the store may be what failed
+                store.give_up(name)
+            raise
+        taken = Snapshot(name, manifest)
+        for old in retention.superfluous([*snapshots, taken]):
+            store.remove(old.name)
+    return taken
+
+
+def base_of(snapshots: Sequence[Snapshot]) -> Snapshot | None:
+    """The snapshot that the next one links to: the newest.
+
+    None when a file of its family is damaged: the link might be to the same damage.
+    """
+    damaged = {
+        each.manifest.family if each.manifest else each.name
+        for each in snapshots
+        if each.is_damaged
+    }
+    newest = snapshots[-1] if snapshots else None
+    if newest is None or newest.manifest is None or newest.manifest.family in damaged:
+        return None
+    return newest
+
+
+@dataclass(frozen=True)
+class _Taking:
+    """A snapshot that is being made."""
+
+    settings: Settings
+    store: Store
+    name: str
+    base: Snapshot | None
+    report: Report
+
+    def run(self) -> Manifest:
+        began, taken_at = time.monotonic(), datetime.now(UTC)
+        with tempfile.TemporaryDirectory(prefix="databoard-") as folder:
+            scratch = Path(folder)
+            dumped, dump_folder = self._dump(scratch)
+            self.report("Copy the files")
+            base = self.base.name if self.base else None
+            copy_files(self.settings.deployment_path, self.store, self.name, base)
+            self.report("Compute the checksums")
+            missing = self._sum(scratch, dump_folder)
+            n_files, size, added = map(int, self.store.run(SIZES, name=self._partial).split())
+            manifest = Manifest(
+                site=self.settings.site,
+                taken_at=f"{taken_at:%Y-%m-%dT%H:%M:%SZ}",
+                seconds=round(time.monotonic() - began, 1),
+                release=config.release(),
+                revision=dumped.revision,
+                kind=dumped.kind,
+                database=dumped.database,
+                server=dumped.server,
+                rows=dumped.rows,
+                n_files=n_files,
+                size=size,
+                added=added,
+                family=self.base.manifest.family if self.base and self.base.manifest else self.name,
+                missing=tuple(missing),
+                tools=_tools(dumped),
+            )
+            self._describe(scratch / "about", manifest)
+        return manifest
+
+    @property
+    def _partial(self) -> str:
+        return f"{self.name}.partial"
+
+    def _dump(self, scratch: Path) -> tuple[Dumped, Path]:
+        """Dump the database: into the store, or where no path leads there, here, and send it."""
+        self.report("Dump the database")
+        here = self.store.here
+        folder = (here / self._partial if here else scratch) / "database"
+        folder.mkdir(exist_ok=True)
+        with (scratch / "submissions").open("w") as file:
+            dumped = dump(
+                self.settings.db_url,
+                folder,
+                lambda id_, digest: file.write(f"{name_of_folder(id_)} {digest}\n"),
+            )
+        if here is None:
+            self.store.send(folder, f"{self._partial}/database")
+        return dumped, folder
+
+    def _sum(self, scratch: Path, dump_folder: Path) -> list[str]:
+        """Write SHA256SUMS; returns the submissions in the dump whose files are not there.
+
+        Raises DataboardError: what arrived in the store is not what was sent.
+        """
+        here, deployment = self.store.here, self.settings.deployment_path
+        sources = (
+            {
+                b"database": here / self._partial / "database",
+                b"files": here / self._partial / "files",
+            }
+            if here
+            else {b"database": dump_folder, b"files": deployment}
+        )
+        summing = Summing(self.store, self._partial, self.base, sources, scratch)
+        missing = summing.write(scratch / "submissions")
+        lost = [
+            name for name in missing if any(self.settings.submissions_path.glob(f"{name}/files*/*"))
+        ]
+        if lost:
+            raise DataboardError(f"The files of {lost[0]} were not copied.", "Repeat the command.")
+        return missing
+
+    def _describe(self, about: Path, manifest: Manifest) -> None:
+        """Add the manifest and the owners, with their checksums after the others, and send all."""
+        (about / MANIFEST).write_text(manifest.text())
+        owners.note(self.settings.deployment_path, about / owners.FILE)
+        names = (MANIFEST.encode(), owners.FILE.encode())
+        sums = checksums.hashed(names, lambda name: os.path.join(os.fsencode(about), name))
+        with (about / checksums.FILE).open("ab") as file:
+            file.writelines(checksums.lines(sums))
+        self.store.send(about, self._partial)
+
+
+def _tools(dumped: Dumped) -> dict[str, str]:
+    """The versions of what the snapshot was made with."""
+    found = {"python": platform.python_version()}
+    for name in ("rsync", *(["pg_dump"] if dumped.kind == "postgresql" else [])):
+        done = subprocess.run([name, "--version"], capture_output=True, text=True, check=False)
+        found[name] = done.stdout.partition("\n")[0].strip()
+    return found
+
+
+@contextmanager
+def _alone(submissions: Path) -> Iterator[None]:
+    """One backup of a deployment at a time. Raises Busy."""
+    submissions.mkdir(parents=True, exist_ok=True)
+    skipped = submissions / SKIPPED
+    with (submissions / LOCK).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            times = len(skipped.read_bytes()) + 1 if skipped.exists() else 1
+            skipped.write_bytes(b"." * times)
+            raise Busy(times) from None
+        yield
+        skipped.unlink(missing_ok=True)
