@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from databoard.names import as_bool
 
@@ -21,6 +22,11 @@ class Settings:
     threads: str
     site: str  # what its snapshots are filed under: the target's name
     store: str  # of snapshots: /path or user@host:/path
+
+    @property
+    def own_store(self) -> str:
+        """The store that needs no other disk and no other machine."""
+        return str(self.deployment_path / "backups")
 
     @property
     def kits_path(self) -> Path:
@@ -68,11 +74,22 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     return Settings(
         is_test=is_test,
         deployment_path=deployment,
-        db_url=env.get("DATABOARD_DB_URL") or f"sqlite:///{deployment / 'databoard.db'}",
+        db_url=env.get("DATABOARD_DB_URL")
+        or _postgresql(env)
+        or f"sqlite:///{deployment / 'databoard.db'}",
         threads=env.get("OMP_NUM_THREADS") or "1",
         site=env.get("DATABOARD_SITE") or ("test" if is_test else "local"),
         store=env.get("DATABOARD_BACKUPS") or str(deployment / "backups"),
     )
+
+
+def _postgresql(env: Mapping[str, str]) -> str | None:
+    """The database on this machine that is named part by part."""
+    if not (name := env.get("DATABOARD_DB_NAME")):
+        return None
+    user, password = env.get("DATABOARD_DB_USER", ""), env.get("DATABOARD_DB_PASSWORD", "")
+    who = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user else ""
+    return f"postgresql://{who}localhost/{quote(name, safe='')}"
 
 
 def release() -> str:

@@ -193,12 +193,12 @@ def store_at(store, new=False):
     where = place.read(store or settings.store)
     with opened(where, settings.site) as there:
         # the default is in the deployment: no disk may be missing there
-        if new or where.path == str(settings.deployment_path / "backups"):
+        if new or where.path == settings.own_store:
             there.make()
         yield settings, there
 
 
-def run_there(target, name, *words, **options):
+def run_there(target, name, *words, variables=None, **options):
     """Run the command on the target's database host, with what it says and its exit code."""
     import sys
 
@@ -211,7 +211,8 @@ def run_there(target, name, *words, **options):
         sys.stdout.buffer.write(chunk)
         sys.stdout.flush()
 
-    code = there.inv(chosen_target(target, ""), [name, *words, *typed(options)], show)
+    line = [name, *words, *typed(options)]
+    code = there.inv(chosen_target(target, ""), line, show, variables or {})
     if code:
         raise Exit(code=code)
 

@@ -2,13 +2,30 @@
 
 from tasks.command import command
 
+TARGET = "Do it there. Default: on this machine."
 
-@command()
-def db_upgrade(ctx):
+
+@command(
+    help={
+        "target": f"{TARGET} There a snapshot is taken first.",
+        "with_backup": "Take a snapshot first, if there is a database.",
+    }
+)
+def db_upgrade(ctx, target="", with_backup=False):
     """Make the database, or bring it up to date."""
     from databoard import config, database
 
+    if target:
+        from tasks.backup import run_there
+
+        return run_there(target, "db-upgrade", with_backup=True)
     settings = config.load()
+    if with_backup and database.current_revision(database.open_engine(settings.db_url)):
+        from databoard.backup import take
+        from tasks.backup import showing, store_at
+
+        with store_at("") as (_, store), showing() as report:
+            print(f"Took {take.take(settings, store, report).name}.")
     database.upgrade(settings.db_url)
     settings.make_folders()
     engine = database.open_engine(settings.db_url)
@@ -19,16 +36,28 @@ def db_upgrade(ctx):
     help={
         "message": "What the migration does, in a few words.",
         "compatible": "Today's code works after it, too: it may be rolled out while that serves.",
+        "target": "From the database there, through SSH. Default: the one of this machine.",
     }
 )
-def db_migrate(ctx, message, compatible=False):
+def db_migrate(ctx, message, compatible=False, target=""):
     """Write a migration from database to models."""
+    from contextlib import nullcontext
+
     from databoard import config, database
     from databoard.names import check_title
 
     title = check_title("migration", message)
-    path = database.new_migration(config.load().db_url, title, compatible)
+    with through(target) if target else nullcontext(config.load().db_url) as url:
+        path = database.new_migration(url, title, compatible)
     print(f"Wrote {path}. Read it, then: inv db-upgrade")
+
+
+def through(target):
+    """The URL of a target's database while a tunnel leads there."""
+    from databoard.fleet.tunnel import database_url
+    from tasks.rollout import chosen_target
+
+    return database_url(chosen_target(target, ""))
 
 
 @command(help={"json": "Print JSON."})

@@ -112,6 +112,25 @@ def set_up_host(ctx, target="", hosts="", login="", accept_new=False, dry_run=Fa
     print(f"Ready: inv publish-software --target={chosen.name}")
 
 
+@ops_command(help=ON_HOSTS)
+def install_cron(ctx, target="", hosts="", dry_run=False):
+    """Install the cron jobs: backups and their check."""
+    from databoard.errors import DataboardError
+    from databoard.fleet import cron
+
+    chosen = chosen_target(target, hosts)
+    if chosen.connection == "local":
+        raise DataboardError(
+            "The local target has no cron jobs.", "Run what you need yourself: inv backup"
+        )
+    if not dry_run:
+        return do_chore(chosen, "install-cron", cron.steps(chosen), dry_run)
+    found, failures = cron.diffs(chosen)
+    for host, diff in found.items():
+        print(f"{host.name}:\n{diff}" if diff else f"{host.name}: nothing would change")
+    refuse(failures)
+
+
 @ops_command(
     help={
         "hosts": "Names of hosts or a role, with commas between them, or all.",

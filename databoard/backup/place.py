@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from databoard.errors import InvalidValue
 from databoard.fleet.inventory import Host, Target, is_address, is_plain_path
+from databoard.fleet.rollout import migrating_host
 from databoard.names import printable
 
 _REMOTE = re.compile(r"(?:(?P<user>[A-Za-z_][\w.-]*)@)?(?P<host>[^@:/\s]+):(?P<path>/.*)", re.ASCII)
@@ -24,12 +25,16 @@ class Place:
     host: str = ""
     user: str = ""
     key: Path | None = None
+    through: Target | None = None  # a host of the fleet, on which we are root
+    is_read_only: bool = False
 
     def __str__(self) -> str:
         return f"{self.user}@{self.host}:{self.path}" if self.host else self.path
 
     def target(self) -> Target:
         """The machine it is on, as the fleet opens it."""
+        if self.through is not None:
+            return self.through
         host = Host(
             self.host or "localhost",
             self.host or "local",
@@ -40,6 +45,20 @@ class Place:
             becomes_root=False,
         )
         return Target("store", Path(), connection="ssh" if self.host else "local", hosts=(host,))
+
+
+def of_target(target: Target) -> Place:
+    """Where a target keeps its snapshots: what its inventory says, or the deployment's folder.
+
+    A path is one on the host of the database, where we are root. Raises InvalidValue.
+    """
+    host = migrating_host(target)
+    path = target.backups or f"{host.home}/shared/backups"
+    if not path.startswith("/"):
+        return read(path)
+    if target.connection == "local":
+        return Place(path)
+    return Place(path, host.address, host.user, through=target.only([host.name]))
 
 
 def read(text: str, environment: Mapping[str, str] | None = None) -> Place:

@@ -8,7 +8,6 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 from sqlalchemy import URL, create_engine
 from sqlalchemy.exc import DBAPIError
@@ -37,19 +36,6 @@ class Kept:
     files: Path | None
 
 
-class Staged(Protocol):
-    """A database that is made beside the one that serves."""
-
-    def fill(self, folder: Path, manifest: Manifest) -> None:
-        """Restore a dump into it, and bring it to this code's revision. Raises DataboardError."""
-
-    def take_over(self, at: str) -> str | None:
-        """Let it serve; returns where the one before is kept. Raises DataboardError."""
-
-    def give_up(self) -> None:
-        """Remove it."""
-
-
 def comparison(settings: Settings, manifest: Manifest) -> list[tuple[str, int | None, int]]:
     """Tables, their rows today (None without the table), and their rows in the snapshot."""
     engine = database.open_engine(settings.db_url)
@@ -71,7 +57,6 @@ def restore(
     was.
     """
     manifest = usable(snapshot)
-    at = datetime.now(UTC).strftime(FORM)
     staged = staged_database(settings, manifest)
     with store.locked(shared=True):
         put_back(settings.deployment_path)
@@ -82,9 +67,9 @@ def restore(
             with local_folder(store, f"{snapshot.name}/database") as folder:
                 staged.fill(folder, manifest)
             report("Switch to them")
-            files = exchange_files(settings.deployment_path, at)
+            files = exchange_files(settings.deployment_path)
             try:
-                before = staged.take_over(at)
+                before = staged.take_over(f"_before_{datetime.now(UTC).strftime(FORM).lower()}")
             except BaseException:
                 for undone in put_back(settings.deployment_path):
                     shutil.rmtree(undone, ignore_errors=True)
@@ -107,7 +92,9 @@ def usable(snapshot: Snapshot) -> Manifest:
     )
 
 
-def staged_database(settings: Settings, manifest: Manifest, suffix: str = "_restoring") -> Staged:
+def staged_database(
+    settings: Settings, manifest: Manifest, suffix: str = "_restoring"
+) -> StagedPostgresql | StagedSqlite:
     """What becomes the database of these settings. Raises DataboardError: of the other kind."""
     url = database.open_engine(settings.db_url).url
     if url.get_backend_name() != manifest.kind:
@@ -116,7 +103,7 @@ def staged_database(settings: Settings, manifest: Manifest, suffix: str = "_rest
             f"The snapshot is of {kinds[manifest.kind]}; {database.shown(url)} is not.",
             "Let DATABOARD_DB_URL name the database to restore to.",
         )
-    return StagedSqlite(url) if manifest.kind == "sqlite" else StagedPostgresql(url, suffix)
+    return (StagedSqlite if manifest.kind == "sqlite" else StagedPostgresql)(url, suffix)
 
 
 @dataclass(frozen=True)
@@ -124,14 +111,18 @@ class StagedPostgresql:
     """A database on the same server, which takes the name of the one that serves."""
 
     url: URL
-    suffix: str = "_restoring"
-    kept: str = "_before_{at}"
+    suffix: str
 
     @property
     def there(self) -> URL:
         return server.beside(self.url, self.suffix)
 
+    @property
+    def engine_url(self) -> URL:
+        return self.there
+
     def fill(self, folder: Path, manifest: Manifest) -> None:
+        """Restore a dump into it, and bring it to this code's revision. Raises DataboardError."""
         with server.connected(self.url) as connection:
             server.create(connection, self.there.database)
         server.restore_dump(folder, self.there)
@@ -140,12 +131,19 @@ class StagedPostgresql:
             _check_rows(count_rows(connection), manifest)
         database.upgrade(self.there.render_as_string(hide_password=False))
 
-    def take_over(self, at: str) -> str | None:
-        kept = server.beside(self.url, self.kept.format(at=at.lower()))
+    def take_over(self, suffix: str) -> str | None:
+        """Let it serve; returns the name, with this suffix, under which the one before is kept.
+
+        Another one that is kept under that name goes. Raises DataboardError.
+        """
+        kept = server.beside(self.url, suffix)
+        with server.connected(self.url) as connection:
+            server.drop(connection, kept.database)
         is_kept = server.swap(self.there, self.url, kept)
         return kept.database if is_kept else None
 
     def give_up(self) -> None:
+        """Remove it."""
         with server.connected(self.url) as connection:
             server.drop(connection, self.there.database)
 
@@ -155,6 +153,7 @@ class StagedSqlite:
     """A file beside the one that serves, whose content is exchanged: others have it open."""
 
     url: URL
+    suffix: str
 
     @property
     def path(self) -> Path:
@@ -162,9 +161,14 @@ class StagedSqlite:
 
     @property
     def there(self) -> Path:
-        return self.path.with_name(f"{self.path.name}.restoring")
+        return self.path.with_name(f"{self.path.name}{self.suffix}")
+
+    @property
+    def engine_url(self) -> URL:
+        return URL.create("sqlite", database=str(self.there))
 
     def fill(self, folder: Path, manifest: Manifest) -> None:
+        """Restore a dump into it, and bring it to this code's revision. Raises DataboardError."""
         self.give_up()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         _copy(folder / SQLITE, self.there)
@@ -173,16 +177,24 @@ class StagedSqlite:
             _check_rows(count_rows(connection), manifest)
         database.upgrade(f"sqlite:///{self.there}")
 
-    def take_over(self, at: str) -> str | None:
+    def take_over(self, suffix: str) -> str | None:
+        """Let it serve; returns the file, with this suffix, in which the one before is kept."""
         kept = None
         if self.path.exists():
-            kept = self.path.with_name(f"{self.path.name}.before-{at}")
+            kept = self.path.with_name(f"{self.path.name}{suffix}")
             _copy(self.path, kept)
         _copy(self.there, self.path)
         self.give_up()
         return str(kept) if kept else None
 
+    def vacuum(self) -> None:
+        """Let the file hold nothing that was overwritten."""
+        with closing(sqlite3.connect(self.there, isolation_level=None)) as connection:
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def give_up(self) -> None:
+        """Remove it."""
         for path in self.there.parent.glob(f"{self.there.name}*"):  # with its -wal and -shm
             path.unlink()
 
@@ -197,8 +209,9 @@ def stage_files(deployment: Path, store: Store, name: str) -> None:
         owners.give_back(file, staged)
 
 
-def exchange_files(deployment: Path, at: str) -> Path:
+def exchange_files(deployment: Path) -> Path:
     """Let the staged folders take the places of those that serve; returns where these are now."""
+    at = datetime.now(UTC).strftime(FORM)
     kept = deployment / f"before-restore-{at}{UNFINISHED}"
     kept.mkdir()
     for folder in FOLDERS:

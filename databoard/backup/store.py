@@ -150,6 +150,9 @@ class Store:
     @contextmanager
     def locked(self, shared: bool = False) -> Iterator[None]:
         """Keep others from changing the store meanwhile; or from removing what is read."""
+        if self.place.is_read_only:
+            yield
+            return
         silence = int(SIGN_OF_LIFE * 10)
         how = {"how": "-s" if shared else "-x", "patience": PATIENCE, "silence": silence}
         held = self.machine.hold(self._entering(how) + LOCK)

@@ -85,7 +85,7 @@ def _faults(settings: Settings, store: Store, snapshot: Snapshot, report: Report
         return
     report("Compare the checksums, restore the database")
     with ThreadPoolExecutor(1) as pool:
-        comparing = pool.submit(lambda: list(_wrong_sums(store, snapshot.name)))
+        comparing = pool.submit(lambda: list(wrong_sums(store, snapshot.name)))
         tried: list[str] | DataboardError | DBAPIError
         try:
             tried = list(_wrong_restore(settings, store, snapshot.name, snapshot.manifest))
@@ -100,7 +100,7 @@ def _faults(settings: Settings, store: Store, snapshot: Snapshot, report: Report
     yield from tried
 
 
-def _wrong_sums(store: Store, name: str) -> Iterator[str]:
+def wrong_sums(store: Store, name: str) -> Iterator[str]:
     """What is not as SHA256SUMS says."""
     with tempfile.TemporaryDirectory(prefix="databoard-") as scratch:
         listed = Path(scratch, "listed")

@@ -64,11 +64,15 @@ def diffs(host: Host, files: Sequence[File], facts: Facts) -> list[str]:
         if file.is_secret:
             found.append(f"{path} {'would change' if here else 'is new'}; it holds secrets")
             continue
-        before = (here or "").splitlines(keepends=True)
-        after = file.content.splitlines(keepends=True)
-        name = path if here is not None else "/dev/null"
-        found.append("".join(unified_diff(before, after, name, path)))
+        found.append(diff_of(path, here, file.content))
     return found
+
+
+def diff_of(path: str, here: str | None, content: str) -> str:
+    """A unified diff from what a file holds (None: there is none) to what it will hold."""
+    before = (here or "").splitlines(keepends=True)
+    name = path if here is not None else "/dev/null"
+    return "".join(unified_diff(before, content.splitlines(keepends=True), name, path))
 
 
 def itemised(change: Rollout, host: Host, machine: Machine) -> list[str]:

@@ -30,6 +30,9 @@ class File:
         return self.mode == "600"
 
 
+CRON = "cron"
+
+
 def rendered(target: Target, host: Host, templates: Path = ROOT / "templates") -> list[File]:
     """The files of a host, by its roles.
 
@@ -55,6 +58,7 @@ def rendered(target: Target, host: Host, templates: Path = ROOT / "templates") -
         "web_user": web_user,
         "worker_user": worker_user,
         "environment": environment_of(target, host),
+        "has_database": "database" in host.roles or target.database is None,
     }
 
     def render(name: str) -> str:
@@ -78,7 +82,7 @@ def rendered(target: Target, host: Host, templates: Path = ROOT / "templates") -
     if is_local:
         return [*files, file("services.sh", f"{bin_folder}/services", mode="755")]
     files += [
-        file("cron", "/etc/cron.d/databoard"),
+        file(CRON, "/etc/cron.d/databoard"),
         file("logrotate", "/etc/logrotate.d/databoard"),
     ]
     if "web" in host.roles:

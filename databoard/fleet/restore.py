@@ -34,7 +34,7 @@ class Restore:
         if host != migrating_host(self.target):
             return None
         # root may give files to their owners
-        return Run("export DATABOARD_AS_ROOT=1\n" + there.script(host, self.words))
+        return Run(there.script(host, self.words, {"DATABOARD_AS_ROOT": "1"}))
 
     def open(self, host: Host) -> Action:
         script = shell.assign({"is_on": 0}) + MAINTENANCE + START_WORKER

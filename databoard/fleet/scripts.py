@@ -31,7 +31,10 @@ if [ "$is_root" = 1 ]; then
     install -d -m 700 -o "$worker_user" backups shared/backups
     tar -x -p -C "$release.partial/etc"
 else
-    mkdir -p shared/ramp-kits shared/ramp-data shared/environments shared/submissions shared/backups backups
+    mkdir -p backups
+    for name in ramp-kits ramp-data environments submissions backups; do
+        mkdir -p "shared/$name"
+    done
     chmod 700 backups shared/backups
     tar -x -p --no-same-owner -C "$release.partial/etc"
 fi

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from databoard.fleet import shell
 from databoard.fleet.connect import Unreachable, opened
@@ -19,7 +19,9 @@ cd "$home" 2>/dev/null && [ -x bin/inv ] || {
 """
 
 
-def inv(target: Target, words: Sequence[str], sink: Sink) -> int:
+def inv(
+    target: Target, words: Sequence[str], sink: Sink, variables: Mapping[str, str] | None = None
+) -> int:
     """Run a command there; what it prints goes to `sink` as it comes. Returns its exit code.
 
     Raises Unreachable, ConnectionLost.
@@ -29,9 +31,14 @@ def inv(target: Target, words: Sequence[str], sink: Sink) -> int:
         machine = machines[host]
         if isinstance(machine, Unreachable):
             raise machine
-        return machine.run(script(host, words), sink=sink).code
+        return machine.run(script(host, words, variables), sink=sink).code
 
 
-def script(host: Host, words: Sequence[str]) -> str:
+def script(host: Host, words: Sequence[str], variables: Mapping[str, str] | None = None) -> str:
     """The command line on that host; settings and secrets are read there."""
-    return f"{shell.assign({'home': host.home})}{THERE}exec bin/inv {shell.words(*words)}\n"
+    exported = "".join(
+        f"export {shell.assign({name: value})}" for name, value in (variables or {}).items()
+    )
+    return (
+        f"{shell.assign({'home': host.home})}{exported}{THERE}exec bin/inv {shell.words(*words)}\n"
+    )

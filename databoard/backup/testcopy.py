@@ -1,0 +1,150 @@
+"""A test site with production's data, in which nobody can be recognised.
+
+It is made beside what serves, and takes its place in one moment. The database of before is kept
+until the next copy; production is never opened: only its snapshots are read.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from sqlalchemy import URL, create_engine
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
+
+from databoard import database, pgtools
+from databoard.backup import server
+from databoard.backup.dumping import count_rows, identity
+from databoard.backup.pseudonyms import Pseudonymised, key_of, pseudonymise
+from databoard.backup.restore import (
+    StagedPostgresql,
+    StagedSqlite,
+    exchange_files,
+    finish_files,
+    put_back,
+    stage_files,
+    staged_database,
+    usable,
+)
+from databoard.backup.snapshot import Manifest, Snapshot
+from databoard.backup.store import Store
+from databoard.backup.take import Report
+from databoard.config import Settings
+from databoard.errors import DataboardError
+
+
+@dataclass(frozen=True)
+class Copied:
+    """What is in the copy, and where that of before is kept."""
+
+    pseudonymised: Pseudonymised
+    rows: dict[str, int]
+    database_before: str | None
+    files_before: Path | None
+
+
+def copy_to_test(
+    settings: Settings,
+    store: Store,
+    snapshot: Snapshot,
+    admins: Collection[str] = (),
+    report: Report = lambda step: None,
+) -> Copied:
+    """Let the site of these settings have the data of a snapshot of production.
+
+    Until all is there and checked, what serves is not touched. Raises DataboardError; then it is as
+    it was.
+    """
+    manifest = usable(snapshot)
+    refuse_production(settings, manifest)
+    deployment = settings.deployment_path
+    deployment.mkdir(parents=True, exist_ok=True)
+    staged = staged_database(settings, manifest, "_copying")
+    with store.locked(shared=True):
+        put_back(deployment)
+        try:
+            report("Restore the database")
+            staged.fill(folder_of(store, snapshot) / "database", manifest)
+            report("Replace names and addresses")
+            done, rows = _pseudonymise(staged.engine_url, key_of(deployment), admins)
+            report("Look for addresses that are left")
+            _check_nothing_left(staged, done)
+            report("Copy the files")
+            stage_files(deployment, store, snapshot.name)
+            report("Switch to them")
+            files = exchange_files(deployment)
+            try:
+                before = staged.take_over("_old")
+            except BaseException:
+                for undone in put_back(deployment):
+                    shutil.rmtree(undone, ignore_errors=True)
+                raise
+        except BaseException:
+            with suppress(DataboardError):
+                staged.give_up()
+            raise
+    return Copied(done, rows, before, _keep_files(files))
+
+
+def refuse_production(settings: Settings, manifest: Manifest) -> None:
+    """Raise DataboardError when the destination is where the snapshot comes from."""
+    url = database.open_engine(settings.db_url).url
+    is_same = settings.site in (manifest.site, "production")
+    if not is_same and url.get_backend_name() == manifest.kind == "postgresql":
+        with server.connected(url) as connection:
+            is_same = (identity(connection), url.database) == (manifest.server, manifest.database)
+    if is_same:
+        raise DataboardError(
+            f"{database.shown(url)} of the site {settings.site} is where {manifest.site}'s data "
+            "comes from: nothing is copied there.",
+            "Name a test site: inv prod-db-to-test --target=test",
+        )
+
+
+def folder_of(store: Store, snapshot: Snapshot) -> Path:
+    """Where the snapshot is on this machine."""
+    assert store.here is not None
+    return store.here / snapshot.name
+
+
+def _pseudonymise(
+    url: URL, key: bytes, admins: Collection[str]
+) -> tuple[Pseudonymised, dict[str, int]]:
+    engine = create_engine(url, poolclass=NullPool)
+    with Session(engine) as session, session.begin():
+        done = pseudonymise(session, key, admins)
+    with engine.connect() as connection:
+        return done, count_rows(connection)
+
+
+def _check_nothing_left(staged: StagedPostgresql | StagedSqlite, done: Pseudonymised) -> None:
+    """Raise DataboardError when an address of production is anywhere in the dump of the copy."""
+    if isinstance(staged, StagedSqlite):
+        staged.vacuum()  # or what was overwritten would still be in the file
+        with staged.there.open("rb") as file:
+            found = done.addresses.first_in(file)
+    else:
+        dump = ("pg_dump", "--no-password", "--format=plain", "--no-owner")
+        with pgtools.started(staged.there, *dump) as process:
+            found = done.addresses.first_in(cast(BinaryIO, process.stdout))
+            errors = process.communicate()[1] if found is None else b""
+        if found is None and process.returncode:
+            raise pgtools.failed("The copy cannot be looked through", errors, "Repeat the command.")
+    if found is not None:
+        raise DataboardError(
+            "A mail address of production is still in the copy; it was thrown away.",
+            "Tell the developers: pseudonyms.py does not know where it stands.",
+        )
+
+
+def _keep_files(files: Path) -> Path | None:
+    """The files of before, in place of those of before them."""
+    kept = files.with_name("before-copy")
+    shutil.rmtree(kept, ignore_errors=True)
+    done = finish_files(files)
+    return done.rename(kept) if done else None

@@ -1,0 +1,144 @@
+"""Commands of ops: production's data on other sites."""
+
+from contextlib import contextmanager
+
+from tasks.backup import backup_command, run_there, showing
+from tasks.rollout import TARGET
+
+DUMP = "A snapshot of production. Default: prod_db_dump, else the newest that was verified."
+MOUNT, NAMED_DUMP = "mount_path", "prod_db_dump"  # of the environment
+SPEC = ("SCIENCEFS_LOGIN", "SCIENCEFS_ID", MOUNT, NAMED_DUMP)
+
+
+@backup_command(help={"dump": DUMP})
+def get_prod_db(ctx, dump=""):
+    """Copy a snapshot of production to this machine."""
+    with showing() as report:
+        _, there, snapshot, is_new = get_snapshot(dump, report)
+    state = "is here now" if is_new else "was here already"
+    print(f"{snapshot.name} {state}: {there.here / snapshot.name}")
+
+
+@backup_command(
+    help={
+        "dump": DUMP,
+        "target": f"{TARGET} Without any: this machine.",
+        "admins": "Users of production who keep name and password, with commas between them.",
+        "store": "Production's store, as the target sees it. Default: that of its inventory.",
+    }
+)
+def prod_db_to_test(ctx, dump="", target="", admins="", store=""):
+    """Let a test site have production's data, pseudonymised."""
+    import time
+
+    from databoard.backup.testcopy import copy_to_test
+    from databoard.names import as_list
+
+    if target:
+        return copy_there(target, dump=dump, admins=admins, store=store)
+    began = time.monotonic()
+    with showing() as report:
+        settings, there, snapshot, is_new = get_snapshot(dump, report, store, for_test=True)
+        names = as_list("--admins", admins) if admins else []
+        try:
+            copied = copy_to_test(settings, there, snapshot, names, report)
+        finally:
+            if is_new:  # in it everybody has their name
+                there.remove(snapshot.name)
+    about = copied.pseudonymised
+    print(f"{settings.site} has the data of {snapshot.name}, in {time.monotonic() - began:.0f} s:")
+    print(f"  {about.n_users} users and {about.n_teams} teams under pseudonyms")
+    print(f"  {copied.rows['event']} events, {copied.rows['submission']} submissions")
+    for what, where in (("database", copied.database_before), ("files", copied.files_before)):
+        if where:
+            print(f"  The {what} of before, until the next copy: {where}")
+
+
+def get_snapshot(dump, report, store="", for_test=False):
+    """The settings here, the store with the snapshot, the snapshot, and whether it is new."""
+    import os
+
+    from databoard.backup import mirror, testcopy
+    from databoard.backup.place import Place
+    from databoard.backup.store import opened
+
+    settings = settings_here()
+    if for_test and settings.site == "production":
+        from databoard.errors import DataboardError
+
+        raise DataboardError(
+            "This is production: nothing is copied here.",
+            "Name a test site: inv prod-db-to-test --target=test",
+        )
+    with (
+        production_store(store) as source,
+        opened(Place(settings.own_store), "production") as there,
+    ):
+        there.make()
+        found = mirror.choose(source, dump or os.environ.get(NAMED_DUMP, ""))
+        if for_test:
+            testcopy.refuse_production(settings, found.manifest)
+        is_new = mirror.get(source, there, found, report)
+    return settings, there, found, is_new
+
+
+@contextmanager
+def production_store(store=""):
+    """Where production keeps its snapshots; behind sshfs when mount_path says so."""
+    import os
+    from contextlib import nullcontext
+    from pathlib import Path
+
+    from databoard.backup import place
+    from databoard.backup.mount import mounted
+    from databoard.backup.store import opened
+    from databoard.fleet import inventory
+
+    where = place.read(store) if store else place.of_target(inventory.load("production"))
+    folder = os.environ.get(MOUNT)
+    is_mounted = folder and where.host and not where.through
+    with (
+        mounted(where, Path(folder)) if is_mounted else nullcontext(where) as seen,
+        opened(seen, "production") as source,
+    ):
+        yield source
+
+
+def settings_here():
+    """The settings; with DATABOARD_PATH those of the application there."""
+    import os
+
+    from databoard import config
+
+    env = dict(os.environ)
+    if path := env.get("DATABOARD_PATH"):
+        env.setdefault("DATABOARD_DEPLOYMENT_PATH", f"{path}/datacamp/databoard/shared")
+    return config.load(env)
+
+
+def copy_there(target, **options):
+    """The same on a target, as root: files are given to their owners."""
+    import os
+
+    from databoard.backup import place
+    from databoard.errors import DataboardError
+    from databoard.fleet import inventory
+    from tasks.rollout import chosen_target
+
+    chosen = chosen_target(target, "")
+    if chosen.name == "production":
+        raise DataboardError(
+            "Production is never the destination.",
+            "Name a test site: inv prod-db-to-test --target=test",
+        )
+    if not options["store"]:
+        where = place.of_target(inventory.load("production"))
+        if where.through is not None:
+            raise DataboardError(
+                "Production keeps its snapshots on its own disk, where other hosts do not come.",
+                "Let `backups` in inventories/production.yml name a store: user@host:/path",
+            )
+        options["store"] = str(where)
+    variables = {name: os.environ[name] for name in SPEC if name in os.environ}
+    variables["DATABOARD_AS_ROOT"] = "1"
+    run_there(target, "prod-db-to-test", variables=variables, **options)
