@@ -161,9 +161,10 @@ def restore(ctx, snapshot, yes=False, really="", target="", store=""):
     with store_at(store) as (settings, there):
         found = there.find(snapshot)
         if yes:
-            if "production" in (settings.site, really) and settings.site != really:
+            if really != settings.site and (really or settings.site == "production"):
                 raise DataboardError(
-                    f"This is {settings.site}.", f"Say it too: --really={settings.site}"
+                    f"The site that would be restored is {settings.site}.",
+                    f"If you mean it: --really={settings.site}",
                 )
             with showing() as report:
                 kept = restoring.restore(settings, there, found, report)
@@ -172,13 +173,12 @@ def restore(ctx, snapshot, yes=False, really="", target="", store=""):
                 if where:
                     print(f"The {what} of before: {where}")
             return
-        print(f"{found.name} would replace these rows:")
         rows = [
             (table, "-" if here is None else str(here), str(then))
             for table, here, then in restoring.comparison(settings, restoring.usable(found))
             if here != then
         ]
-    print_rows("", ("table", "now", "then"), rows)
+    print_rows(f"{found.name} has other numbers of rows", ("table", "now", "then"), rows)
     raise Exit("Nothing was changed. What is there would be kept; to restore, add --yes.", code=1)
 
 

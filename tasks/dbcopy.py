@@ -13,8 +13,14 @@ SPEC = ("SCIENCEFS_LOGIN", "SCIENCEFS_ID", MOUNT, NAMED_DUMP)
 @backup_command(help={"dump": DUMP})
 def get_prod_db(ctx, dump=""):
     """Copy a snapshot of production to this machine."""
-    with showing() as report:
-        _, there, snapshot, is_new = get_snapshot(dump, report)
+    import os
+
+    from databoard.backup import mirror
+
+    with showing() as report, production_store() as source, own_store(settings_here()) as there:
+        there.make()
+        snapshot = mirror.choose(source, dump or os.environ.get(NAMED_DUMP, ""))
+        is_new = mirror.get(source, there, snapshot, report)
     state = "is here now" if is_new else "was here already"
     print(f"{snapshot.name} {state}: {there.here / snapshot.name}")
 
@@ -36,15 +42,10 @@ def prod_db_to_test(ctx, dump="", target="", admins="", store=""):
 
     if target:
         return copy_there(target, dump=dump, admins=admins, store=store)
-    began = time.monotonic()
-    with showing() as report:
-        settings, there, snapshot, is_new = get_snapshot(dump, report, store, for_test=True)
-        names = as_list("--admins", admins) if admins else []
-        try:
-            copied = copy_to_test(settings, there, snapshot, names, report)
-        finally:
-            if is_new:  # in it everybody has their name
-                there.remove(snapshot.name)
+    began, settings = time.monotonic(), settings_here()
+    names = as_list("--admins", admins) if admins else []
+    with showing() as report, snapshot_of_production(settings, dump, store) as (there, snapshot):
+        copied = copy_to_test(settings, there, snapshot, names, report)
     about = copied.pseudonymised
     print(f"{settings.site} has the data of {snapshot.name}, in {time.monotonic() - began:.0f} s:")
     print(f"  {about.n_users} users and {about.n_teams} teams under pseudonyms")
@@ -54,32 +55,29 @@ def prod_db_to_test(ctx, dump="", target="", admins="", store=""):
             print(f"  The {what} of before, until the next copy: {where}")
 
 
-def get_snapshot(dump, report, store="", for_test=False):
-    """The settings here, the store with the snapshot, the snapshot, and whether it is new."""
+@contextmanager
+def snapshot_of_production(settings, dump, store):
+    """The store with the snapshot to copy, and the snapshot: here, or where production keeps it."""
     import os
 
     from databoard.backup import mirror, testcopy
+
+    testcopy.refuse_site(settings)
+    name = dump or os.environ.get(NAMED_DUMP, "")
+    with own_store(settings) as there:
+        if name and name in there.names():
+            yield there, mirror.choose(there, name)
+            return
+    with production_store(store) as source:
+        yield source, mirror.choose(source, name)
+
+
+def own_store(settings):
+    """The store on this machine that has what get-prod-db got."""
     from databoard.backup.place import Place
     from databoard.backup.store import opened
 
-    settings = settings_here()
-    if for_test and settings.site == "production":
-        from databoard.errors import DataboardError
-
-        raise DataboardError(
-            "This is production: nothing is copied here.",
-            "Name a test site: inv prod-db-to-test --target=test",
-        )
-    with (
-        production_store(store) as source,
-        opened(Place(settings.own_store), "production") as there,
-    ):
-        there.make()
-        found = mirror.choose(source, dump or os.environ.get(NAMED_DUMP, ""))
-        if for_test:
-            testcopy.refuse_production(settings, found.manifest)
-        is_new = mirror.get(source, there, found, report)
-    return settings, there, found, is_new
+    return opened(Place(settings.own_store), "production")
 
 
 @contextmanager

@@ -134,6 +134,12 @@ class Store:
                 found.append(Snapshot(name, read_manifest(manifest), read_verification(verified)))
         return found
 
+    def names(self) -> list[str]:
+        """The names of the snapshots; none without a store."""
+        with suppress(StoreError):
+            return [each.name for each in self.snapshots()]
+        return []
+
     def find(self, name: str) -> Snapshot:
         """The snapshot of that name; `latest`: the newest that is not damaged. Raises NotFound."""
         snapshots = self.snapshots()
@@ -241,5 +247,6 @@ def opened(place: Place, site: str) -> Iterator[Store]:
     with opened_machines(place.target()) as machines:
         for machine in machines.values():
             if isinstance(machine, Unreachable):
-                raise machine
+                hint = f"Reach it first as the user who is to use it: ssh {place.user}@{place.host}"
+                raise Unreachable(f"The store {place}: {machine.message}", hint)
             yield Store(machine, place, site)

@@ -25,7 +25,7 @@ from databoard.config import Settings
 from databoard.errors import DataboardError
 from databoard.submissions import name_of_folder
 
-LOCK, SKIPPED = ".backup", ".backup-skipped"  # in the folder of the submissions
+LOCK, SKIPPED, DONE = ".backup", ".backup-skipped", ".backup-done"  # among the submissions
 Report = Callable[[str], None]
 
 SIZES = """
@@ -205,3 +205,4 @@ def _alone(submissions: Path) -> Iterator[None]:
             raise Busy(times) from None
         yield
         skipped.unlink(missing_ok=True)
+        (submissions / DONE).touch()  # inv status looks for it

@@ -34,8 +34,11 @@ from databoard.backup.restore import (
 from databoard.backup.snapshot import Manifest, Snapshot
 from databoard.backup.store import Store
 from databoard.backup.take import Report
+from databoard.backup.verify import local_folder
 from databoard.config import Settings
 from databoard.errors import DataboardError
+
+ELSEWHERE = "Name a test site: inv prod-db-to-test --target=test"
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ def copy_to_test(
         put_back(deployment)
         try:
             report("Restore the database")
-            staged.fill(folder_of(store, snapshot) / "database", manifest)
+            with local_folder(store, f"{snapshot.name}/database") as folder:
+                staged.fill(folder, manifest)
             report("Replace names and addresses")
             done, rows = _pseudonymise(staged.engine_url, key_of(deployment), admins)
             report("Look for addresses that are left")
@@ -91,25 +95,25 @@ def copy_to_test(
     return Copied(done, rows, before, _keep_files(files))
 
 
+def refuse_site(settings: Settings) -> None:
+    """Raise DataboardError when these are the settings of production."""
+    if settings.site == "production":
+        raise DataboardError("This is production: nothing is copied to it.", ELSEWHERE)
+
+
 def refuse_production(settings: Settings, manifest: Manifest) -> None:
-    """Raise DataboardError when the destination is where the snapshot comes from."""
+    """Raise DataboardError when the destination is where the snapshot comes from, whatever names
+    it is reached by."""
+    refuse_site(settings)
     url = database.open_engine(settings.db_url).url
-    is_same = settings.site in (manifest.site, "production")
+    is_same = settings.site == manifest.site
     if not is_same and url.get_backend_name() == manifest.kind == "postgresql":
         with server.connected(url) as connection:
             is_same = (identity(connection), url.database) == (manifest.server, manifest.database)
     if is_same:
         raise DataboardError(
-            f"{database.shown(url)} of the site {settings.site} is where {manifest.site}'s data "
-            "comes from: nothing is copied there.",
-            "Name a test site: inv prod-db-to-test --target=test",
+            f"{database.shown(url)} is the database that the snapshot is of.", ELSEWHERE
         )
-
-
-def folder_of(store: Store, snapshot: Snapshot) -> Path:
-    """Where the snapshot is on this machine."""
-    assert store.here is not None
-    return store.here / snapshot.name
 
 
 def _pseudonymise(

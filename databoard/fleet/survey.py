@@ -60,8 +60,8 @@ done
 for stamp in venvs/*/databoard.stamp; do
     [ ! -e "$stamp" ] || fact venv "$(basename "${stamp%/*}")"
 done
-newest=$(ls -1t backups 2>/dev/null | head -n 1)
-[ -z "$newest" ] || fact backup "$(($(date +%s) - $(stat -c %Y "backups/$newest"))) $newest"
+done=shared/submissions/.backup-done
+[ ! -e "$done" ] || fact backup "$(($(date +%s) - $(stat -c %Y "$done")))"
 [ ! -e log/audit.jsonl ] || tail -n $((wants_audit * 500 + 1)) log/audit.jsonl | sed 's/^/@audit /'
 if [ "$is_web" = 1 ] && [ "$wants_health" = 1 ]; then
     said=$(curl -sS -m 5 -H "Host: $name" "http://127.0.0.1:$port/healthz" 2>&1) || true
