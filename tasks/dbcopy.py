@@ -7,7 +7,6 @@ from tasks.rollout import TARGET
 
 DUMP = "A snapshot of production. Default: prod_db_dump, else the newest that was verified."
 MOUNT, NAMED_DUMP = "mount_path", "prod_db_dump"  # of the environment
-SPEC = ("SCIENCEFS_LOGIN", "SCIENCEFS_ID", MOUNT, NAMED_DUMP)
 
 
 @backup_command(help={"dump": DUMP})
@@ -137,6 +136,5 @@ def copy_there(target, **options):
                 "Let `backups` in inventories/production.yml name a store: user@host:/path",
             )
         options["store"] = str(where)
-    variables = {name: os.environ[name] for name in SPEC if name in os.environ}
-    variables["DATABOARD_AS_ROOT"] = "1"
-    run_there(target, "prod-db-to-test", variables=variables, **options)
+    options["dump"] = options["dump"] or os.environ.get(NAMED_DUMP, "")
+    run_there(target, "prod-db-to-test", variables={"DATABOARD_AS_ROOT": "1"}, **options)

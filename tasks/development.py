@@ -59,6 +59,7 @@ PARTS = {
     "sudo": Part("sudo", ON_HOSTS, ("/usr/bin/sudo",)),
     "cron": Part("cron", ON_HOSTS, ("/usr/sbin/cron",)),
     "venv": Part("python3-venv", ON_HOSTS, ("/usr/lib/python3.*/ensurepip/__init__.py",)),
+    "sshfs": Part("sshfs", "the tests of a mounted store", ("sshfs",)),
     "logrotate": Part("logrotate", ON_HOSTS, ("/usr/sbin/logrotate",)),
 }
 

@@ -30,7 +30,8 @@ def mounted(place: Place, folder: Path) -> Iterator[Place]:
             f"{folder} is not empty, or something is mounted there.",
             f"Unmount it (fusermount3 -u {folder}), or let mount_path name another folder.",
         )
-    options = ["ro", "BatchMode=yes", "StrictHostKeyChecking=yes", "ConnectTimeout=10"]
+    known = f"UserKnownHostsFile={place.target().known_hosts}"
+    options = ["ro", "BatchMode=yes", "StrictHostKeyChecking=yes", known, "ConnectTimeout=10"]
     if place.key:
         options += [f"IdentityFile={place.key}", "IdentitiesOnly=yes"]
     command = ["sshfs", "-o", ",".join(options), str(place), str(folder)]
