@@ -424,7 +424,11 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
         ("tarragon",): missing("create-user", "email"),
         ("saffron", "a@example.org"): f"There is already a user saffron.\n{OTHER}",
         ("a b", "a@example.org"): f"'a b' cannot be the name of a user.\n{LETTERS}",
-        ("tarragon", "here"): "'here' is not a mail address.\nWrite name@host.domain.",
+        (
+            "tarragon",
+            "here",
+        ): "'here' is not a mail address.\n"
+        "Write name@host.domain in ASCII; a host of other letters begins with xn--.",
         ("tarragon", "Saffron@Example.org"): "The mail address saffron@example.org already "
         "belongs to the user saffron.\nUse that account, or another address.",
         ("tarragon", "a@example.org", "--password"): "The password is too short.\n"
@@ -458,7 +462,7 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
         "estimator.py.\nThe workflow Workflow wants one file for each of: estimator.",
         ("autumn", "saffron", "a", "{world}/ramp-kits/small/problem.py"): "The submission has no "
         "file estimator.py.\nThe workflow Workflow wants one file for each of: estimator.",
-        ("autumn", "saffron", "a", "x" * 300): f"File name too long: {'x' * 300}",
+        ("autumn", "saffron", "a", "x" * 300): f"File name too long: {'x' * 300}\nCheck the path.",
     },
     "submit-starting-kit": {
         ("autumn", "safron"): NO_TEAM,
@@ -587,7 +591,7 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
     },
     "add-test-users": {
         ("{world}/out", "--count=0"): f"The number of users is '0'.\n{COUNT}",
-        ("/nowhere/out",): "No such file or directory: /nowhere/out",
+        ("/nowhere/out",): "No such file or directory: /nowhere/out\nCheck the path.",
         ("{world}/databoard.db",): "{world}/databoard.db is there already.\n"
         "Its passwords may be in use: choose another name.",
     },
@@ -600,7 +604,7 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
     },
     "export-leaderboards": {
         ("autum", "boards"): EVENT,
-        ("autumn", "/dev/null"): "File exists: /dev/null",
+        ("autumn", "/dev/null"): "File exists: /dev/null\nCheck the path.",
     },
     "update-leaderboards": {("autum",): EVENT},
     "db-migrate": {
@@ -742,8 +746,15 @@ def test_debug_shows_the_traceback(unchanged: World, place: str) -> None:
     ("error", "said"),
     [
         (DataboardError("This.", "That."), "This.\nThat."),
-        (PermissionError(13, "Permission denied", "/x"), "Permission denied: /x"),
-        (OSError(28, "No space left on device"), "No space left on device"),
+        (DataboardError("\x1b[31mThis\x07.", "Th\tat."), "\\x1b[31mThis\\x07.\nTh\tat."),
+        (
+            PermissionError(13, "Permission denied", "/x"),
+            "Permission denied: /x\nCheck who may read and write there.",
+        ),
+        (
+            OSError(28, "No space left on device"),
+            "No space left on device.\nMake room on the disk, then repeat the command.",
+        ),
         (
             UnicodeEncodeError("utf-8", "\udcff", 0, 1, ""),
             "'\\udcff' is not text.\nType it in UTF-8.",
@@ -986,9 +997,14 @@ def test_train_test(typist: Inv, tmp_path: Path) -> None:
 # -- a process of its own
 
 
-def test_a_reader_that_has_seen_enough(world: World) -> None:
+@pytest.mark.parametrize(
+    "typed",
+    [("leaderboard", "autumn"), ("delete-event", "autumn"), ("--list",), ("plan", "--help")],
+    ids=" ".join,
+)
+def test_a_reader_that_has_seen_enough(world: World, typed: tuple[str, ...]) -> None:
     with subprocess.Popen(
-        [*INV, "leaderboard", "autumn"],
+        [*INV, *typed],
         env=os.environ | {"DATABOARD_DEPLOYMENT_PATH": str(world.folder)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -998,6 +1014,16 @@ def test_a_reader_that_has_seen_enough(world: World) -> None:
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode == 1
+
+
+def test_with_standard_output_closed(world: World) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", '"$@" >&-', "sh", *INV, "list-users"],
+        env=os.environ | {"DATABOARD_DEPLOYMENT_PATH": str(world.folder)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_typed_for_real(world: World, tmp_path: Path) -> None:
