@@ -362,14 +362,17 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
     "make-event-admin": {("autum", "saffron"): EVENT},
     "generate-single-password": {("--long",): unknown("generate-single-password", "--long")},
     "generate-passwords": {
-        ("/nowhere", "out"): "/nowhere cannot be read: No such file or directory.",
+        ("/nowhere", "out"): "/nowhere cannot be read: No such file or directory.\nCheck the path.",
     },
     "add-users-from-file": {
         ("/dev/null", "out"): "/dev/null is empty.\n"
         "Its first line is: firstname,lastname,email,name,hidden_notes",
     },
     "sign-up-event-users-from-file": {
-        ("/nowhere", "autumn"): "/nowhere cannot be read: No such file or directory.",
+        (
+            "/nowhere",
+            "autumn",
+        ): "/nowhere cannot be read: No such file or directory.\nCheck the path.",
     },
     "environments": {("--all",): unknown("environments", "--all")},
     "plan": {("titanik",): NO_MANIFEST},
@@ -590,7 +593,8 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
         ("safron", "--yes"): NO_USER,
     },
     "add-test-users": {
-        ("{world}/out", "--count=0"): f"The number of users is '0'.\n{COUNT}",
+        ("{world}/out", "--count=0"): "The number of users is '0'.\n"
+        "Use a whole number from 1 to 1000.",
         ("/nowhere/out",): "No such file or directory: /nowhere/out\nCheck the path.",
         ("{world}/databoard.db",): "{world}/databoard.db is there already.\n"
         "Its passwords may be in use: choose another name.",
@@ -600,7 +604,9 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
         ("saffron",): NO_MAIL_SERVER,
     },
     "send-password-mails": {
-        ("{world}/no.csv",): "{world}/no.csv cannot be read: No such file or directory.",
+        (
+            "{world}/no.csv",
+        ): "{world}/no.csv cannot be read: No such file or directory.\nCheck the path.",
     },
     "export-leaderboards": {
         ("autum", "boards"): EVENT,
