@@ -118,6 +118,9 @@ def sign_up_team(session: Session, event_name: str, team_name: str) -> EventTeam
         raise AlreadyThere(
             f"The team {team_name} is already signed up to {event_name}.", "There is nothing to do."
         )
+    # Neither may the team grow meanwhile, nor the event allow less.
+    session.refresh(event, with_for_update={"read": True})
+    session.refresh(team, with_for_update=True)
     waiting = [member.name for member in team.members if member.access_level not in APPROVED]
     if waiting:
         raise DataboardError(
