@@ -32,6 +32,8 @@ def plan(ctx, name=LEFT_OUT, prune=False, json=False):
         print_json(difference)
     else:
         print_difference(difference)
+        for hint in dict.fromkeys(error.hint for error in difference.wanting if error.hint):
+            print(hint)
         if not difference.changes and not difference.wanting:
             print(f"{name} is as its manifest says.")
     if difference.changes or difference.wanting:
