@@ -205,7 +205,13 @@ def send_password(engine: Engine, server: MailServer, name: str) -> None:
         find(session, User, name)
     with Mailer(server) as mailer:
         mailer.connect()  # which may take long: no transaction waits for it
-        _send_password(engine, mailer, name)
+        try:
+            _send_password(engine, mailer, name)
+        except NotSent as error:
+            raise NotSent(
+                f"No mail was sent to {name}: {error.message}",
+                "The old password holds. Repeat the command when the cause is gone.",
+            ) from None
 
 
 def _send_password(engine: Engine, mailer: Mailer, name: str) -> None:

@@ -228,7 +228,7 @@ def finish_batch(outcome, done: str, what: str, before: str = "were there alread
     if outcome.skipped:
         listed = "\n  ".join(outcome.skipped)
         raise DataboardError(
-            f"{len(outcome.skipped)} were skipped:\n  {listed}",
+            f"Skipped {len(outcome.skipped)}:\n  {listed}",
             "Mend these, and repeat the command: it changes nothing for the others.",
         )
 

@@ -322,8 +322,12 @@ def test_a_new_password_holds_when_its_mail_is_sent(
 ) -> None:
     before = hash_of(engine, "ada")
     postbox.on_mail = lambda address, count: "554 spam"
-    with pytest.raises(mail.NotSent):
+    with pytest.raises(mail.NotSent) as caught:
         mail.send_password(engine, server, "ada")
+    assert str(caught.value) == (
+        "No mail was sent to ada: the server refuses it: 554 'spam'\n"
+        "The old password holds. Repeat the command when the cause is gone."
+    )
     assert (hash_of(engine, "ada"), kinds(engine)) == (before, [])
     postbox.on_mail = lambda address, count: None
     mail.send_password(engine, server, "ada")
