@@ -226,6 +226,21 @@ def test_the_list_imports_nothing_heavy() -> None:
     assert "tasks" in loaded and not HEAVY & loaded
 
 
+@pytest.mark.parametrize(
+    ("name", "usage"),
+    [
+        ("delete-submission", "inv delete-submission EVENT TEAM SUBMISSION [--options]"),
+        ("credit", "inv credit EVENT TEAM SUBMISSION [SOURCES]"),
+        ("add-score-type", "inv add-score-type NAME [IS-LOWER-THE-BETTER] [MINIMUM] [MAXIMUM]"),
+        ("list-users", "inv list-users [--options]"),
+        ("generate-single-password", "inv generate-single-password"),
+    ],
+)
+def test_help_says_what_is_typed_in_its_order(unchanged: World, name: str, usage: str) -> None:
+    said = unchanged.inv(name, "--help")
+    assert said.stdout.startswith(f"Usage: {usage}\n\n{COMMANDS[name].__doc__}\n")
+
+
 @pytest.mark.parametrize("name", TABLE)
 def test_help_wherever_it_is_typed(unchanged: World, name: str) -> None:
     said = unchanged.inv(name, "--help")
