@@ -240,6 +240,8 @@ def ask_password() -> str:
 
     from databoard.errors import InvalidValue
 
+    if sys.stdin is None:  # closed
+        raise InvalidValue("There is no password.", "Type it, or give it by standard input.")
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\n")
     typed = getpass("Password: ")

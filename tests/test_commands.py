@@ -1037,14 +1037,27 @@ def test_a_reader_that_has_seen_enough(world: World, typed: tuple[str, ...]) -> 
     assert process.returncode == 1
 
 
-def test_with_standard_output_closed(world: World) -> None:
+@pytest.mark.parametrize(
+    ("closing", "typed", "said"),
+    [
+        (">&-", ["list-users"], (0, "")),
+        (
+            "<&-",
+            ["create-user", "hyssop", "hyssop@example.org", "--password"],
+            (1, "There is no password.\nType it, or give it by standard input.\n"),
+        ),
+    ],
+)
+def test_with_its_input_or_output_closed(
+    world: World, closing: str, typed: list[str], said: tuple[int, str]
+) -> None:
     done = subprocess.run(
-        ["/bin/sh", "-c", '"$@" >&-', "sh", *INV, "list-users"],
+        ["/bin/sh", "-c", f'"$@" {closing}', "sh", *INV, *typed],
         env=os.environ | {"DATABOARD_DEPLOYMENT_PATH": str(world.folder)},
         capture_output=True,
         text=True,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == said
 
 
 def test_typed_for_real(world: World, tmp_path: Path) -> None:
