@@ -37,11 +37,13 @@ from tasks import (  # noqa: E402
     servers,
     submissions,
     training,
+    usage,
     web,
 )
 
 command.extend_invoke()
 completion.extend_completion()
+usage.extend_help()
 namespace = Collection()
 for module in (
     kits,

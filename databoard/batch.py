@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import secrets
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import StringIO
@@ -18,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from databoard import people
 from databoard.database import reading, session_scope
-from databoard.errors import AlreadyThere, DataboardError, InvalidValue
+from databoard.errors import AlreadyThere, DataboardError, InvalidValue, NotFound
 from databoard.lookup import find
 from databoard.model.event import Event, EventTeam
 from databoard.model.people import Team, TeamMember, User
@@ -28,6 +29,9 @@ COLUMNS = ("firstname", "lastname", "email", "name", "hidden_notes")
 NEEDED = ("email", "name")
 PASSWORD = "password"  # noqa: S105 - the name of a column
 SHOWN = 20  # faults of a file, at most
+MAX_BYTES = 20_000_000
+FORMULA = ("=", "+", "-", "@")  # how a cell begins that a spreadsheet would calculate
+MADE_UP = 1000  # users at once
 ALPHABET = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # none looks like another
 
 
@@ -66,13 +70,11 @@ def read(path: Path, with_passwords: bool = False) -> People:
             raise InvalidValue(
                 f"{path} has no column {name}.", f"Its first line names them: {', '.join(columns)}."
             )
-    rows = [
-        Row(int(number) + 2, **{name: str(cell).strip() for name, cell in row.items()})
-        for number, row in zip(table.index, table.to_dict("records"), strict=True)
-    ]
+    blank = text[: len(text) - len(text.lstrip())].count("\n")
+    rows = _rows(table, blank + 2)
     if not rows:
         raise InvalidValue(f"{path} has no rows.", "Write a person on each line.")
-    faults = [f"line {row.line}: {fault}" for row in rows for fault in _faults(row)]
+    faults = [f"line {row.line}: {fault}" for row in rows for fault in _faults(row, with_passwords)]
     for what, value_of in (("name", lambda row: row.name), ("mail address", lambda row: row.email)):
         faults += _twice(rows, what, value_of)
     if faults:
@@ -87,12 +89,26 @@ def new_password() -> str:
     return "".join(secrets.choice(ALPHABET) for _ in range(16))
 
 
-def made_up(count: int) -> People:
-    """Made-up people; mails to them go nowhere (RFC 2606)."""
-    names = [f"test_user_{number:03d}" for number in range(1, count + 1)]
+def add_made_up(engine: Engine, count: int, path: Path) -> Outcome:
+    """Add made-up users, and write a new file of their passwords. Raises AlreadyThere."""
+    with reading(engine) as session:
+        taken = set(session.scalars(select(User.name).union(select(Team.name))))
+    made = made_up(count, taken)
+    write_passwords(made, path)
+    try:
+        return add_users(engine, made, read(path, with_passwords=True))
+    except BaseException:
+        path.unlink()  # its passwords are nobody's
+        raise
+
+
+def made_up(count: int, taken: Container[str] = ()) -> People:
+    """Made-up people, with the first names that are free; mails to them go nowhere (RFC 2606)."""
+    all_names = (f"test_user_{number:03d}" for number in itertools.count(1))
+    names = itertools.islice((name for name in all_names if name not in taken), count)
     return People(
         tuple(
-            Row(line, f"{name}@example.org", name, "Test", f"User {line - 1}")
+            Row(line, f"{name}@example.org", name, "Test", f"User {name[-3:]}")
             for line, name in enumerate(names, start=2)
         )
     )
@@ -111,10 +127,14 @@ def write_passwords(people_: People, path: Path) -> None:
         raise AlreadyThere(
             f"{path} is there already.", "Its passwords may be in use: choose another name."
         ) from None
-    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-        pd.DataFrame(rows, columns=list(columns)).to_csv(file, index=False)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+            pd.DataFrame(rows, columns=list(columns)).to_csv(file, index=False)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink()
+        raise
 
 
 @dataclass(frozen=True)
@@ -180,11 +200,20 @@ def add_users(
 
 
 def sign_up(session: Session, people_: People, event_name: str) -> Outcome:
-    """Sign the own teams of users up to an event. Raises NotFound (the event)."""
+    """Sign the own teams of users up to an event: of those with this name and this mail address.
+
+    Raises NotFound (the event).
+    """
     event = find(session, Event, event_name)
+    mail_of = dict(session.execute(select(User.name, User.email)).tuples().all())
+    name_of = {mail: name for name, mail in mail_of.items()}
     done, before, skipped = 0, 0, []
     for row in people_.rows:
         try:
+            if other := _is_another(row, name_of, mail_of):
+                raise NotFound(other)
+            if row.name not in mail_of:
+                raise NotFound(f"there is no user {row.name}.")
             team = find(session, Team, row.name)
             if session.get(EventTeam, (event.id, team.id)) is not None:
                 before += 1
@@ -204,9 +233,11 @@ def _text(path: Path, is_secret: bool) -> tuple[str, bool]:
                 raise InvalidValue(
                     f"{path} has passwords, and others may read it.", f"Then: chmod 600 {path}"
                 )
-            data = file.read()
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise InvalidValue(f"{path} cannot be read: {error.strerror}.") from None
+        raise InvalidValue(f"{path} cannot be read: {error.strerror}.", "Check the path.") from None
+    if len(data) > MAX_BYTES:
+        raise InvalidValue(f"{path} has over {MAX_BYTES} bytes.", "Is it a table of people?")
     try:
         return data.decode("utf-8-sig"), False
     except UnicodeDecodeError:
@@ -217,12 +248,17 @@ def _table(path: Path, text: str, columns: Sequence[str]) -> Any:
     import pandas as pd
 
     head = text.lstrip().partition("\n")[0]
-    if not head.strip():
+    if not head:
         raise InvalidValue(f"{path} is empty.", f"Its first line is: {','.join(columns)}")
     separator = next((sign for sign in (",", ";", "\t") if sign in head), r"\s+")
     try:
         table = pd.read_csv(
-            StringIO(text), sep=separator, dtype=str, keep_default_na=False, skipinitialspace=True
+            StringIO(text.lstrip()),
+            sep=separator,
+            dtype=str,
+            keep_default_na=False,
+            skipinitialspace=True,
+            skip_blank_lines=False,  # or a row would not know its line
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
         said = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
@@ -230,7 +266,8 @@ def _table(path: Path, text: str, columns: Sequence[str]) -> Any:
         raise InvalidValue(f"{path} cannot be read: {why}.", "Put quotes around texts.") from None
     if not isinstance(table.index, pd.RangeIndex):
         raise InvalidValue(
-            f"{path} cannot be read: its lines have more cells than its first line has names."
+            f"{path} cannot be read: its lines have more cells than its first line has names.",
+            f"Columns: {', '.join(columns)}.",
         )
     table.columns = [str(name).strip().lower() for name in table.columns]
     for name in table.columns:
@@ -239,19 +276,35 @@ def _table(path: Path, text: str, columns: Sequence[str]) -> Any:
                 f"{path} has a column {printable(name)}, which is none.",
                 suggest(name, columns, "Columns"),
             )
+    if not table.columns.is_unique:
+        twice = table.columns[table.columns.duplicated()][0]
+        raise InvalidValue(f"{path} has the column {twice} twice.", "Remove one.")
     return table
 
 
-def _faults(row: Row) -> list[str]:
+def _rows(table: Any, line: int) -> list[Row]:
+    """The rows that are not empty, with their lines: the first is in `line`."""
+    found = []
+    for cells in table.to_dict("records"):
+        row = Row(line, **{name: str(cell).strip() for name, cell in cells.items()})
+        line += 1 + sum(str(cell).count("\n") for cell in cells.values())
+        if row != Row(row.line, "", ""):
+            found.append(row)
+    return found
+
+
+def _faults(row: Row, with_passwords: bool) -> list[str]:
     found = []
     try:
         check_name("user", row.name)
         people.check_email(row.email)
     except InvalidValue as error:
         found.append(error.message)
-    for what in ("firstname", "lastname", "hidden_notes"):
+    if with_passwords and not 8 <= len(row.password) <= people.MAX_PASSWORD:
+        found.append(f"the password of {row.name} is too short, or too long.")
+    for what in ("email", "firstname", "lastname", "hidden_notes"):
         cell = getattr(row, what)
-        if cell[:1] in ("=", "+", "-", "@"):
+        if cell.startswith(FORMULA):
             found.append(f"the {what} {printable(cell[:20])} is a formula to spreadsheets.")
         elif not cell.isprintable() or len(cell) > (100 if what != "hidden_notes" else 10_000):
             found.append(f"the {what} {printable(cell[:20])} cannot be stored.")
@@ -276,20 +329,22 @@ def _sorted_out(session: Session, rows: Sequence[Row]) -> tuple[list[Row], int, 
     teams = set(session.scalars(select(Team.name)))
     new, before, skipped = [], 0, []
     for row in rows:
-        mail = row.email.lower()
-        if name_of.get(mail) == row.name:
-            before += 1
-        elif mail in name_of:
-            skipped.append(
-                f"line {row.line}: {row.name} has the mail address {mail}, which belongs to the "
-                f"user {name_of[mail]}."
-            )
+        if other := _is_another(row, name_of, mail_of):
+            skipped.append(f"line {row.line}: {other}")
         elif row.name in mail_of:
-            skipped.append(
-                f"line {row.line}: the user {row.name} is there already, with another mail address."
-            )
+            before += 1
         elif row.name in teams:
             skipped.append(f"line {row.line}: there is already a team {row.name}.")
         else:
             new.append(row)
     return new, before, skipped
+
+
+def _is_another(row: Row, name_of: Mapping[str, str], mail_of: Mapping[str, str]) -> str:
+    """Which user has the name or the mail address of a row, if it is not one user with both."""
+    mail = row.email.lower()
+    if name_of.get(mail, row.name) != row.name:
+        return f"{row.name} has the mail address {mail}, which belongs to the user {name_of[mail]}."
+    if mail_of.get(row.name, mail) != mail:
+        return f"the user {row.name} is there already, with another mail address."
+    return ""

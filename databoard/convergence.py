@@ -16,7 +16,7 @@ from databoard import catalogue, environments, events, kits, people
 from databoard.config import Settings
 from databoard.database import reading, session_scope
 from databoard.environments import EnvironmentFailed
-from databoard.errors import DataboardError, KitError, NotFound
+from databoard.errors import DataboardError, KitError
 from databoard.event_settings import SETTINGS
 from databoard.kits import KitSummary
 from databoard.lookup import find, present
@@ -184,12 +184,14 @@ def _sign_up(
 ) -> list[DataboardError]:
     """Sign up the teams that are not; returns why some cannot be."""
     wanting: list[DataboardError] = []
+    if manifest.teams is None:
+        return wanting
     signed_up = set(_teams(session, event))
     for name in manifest.teams:
         if name not in signed_up:
             try:
                 people.sign_up_team(session, event.name, name)
-            except NotFound as error:
+            except DataboardError as error:
                 wanting.append(error)
     for name in sorted(signed_up.difference(manifest.teams)) if prune else ():
         team = find(session, Team, name)

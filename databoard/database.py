@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from databoard import migration
@@ -24,13 +24,14 @@ UPGRADING = 0x64617461  # our advisory lock in PostgreSQL: any number that nobod
 def open_engine(url: str) -> Engine:
     """An engine on `sqlite:///path` or `postgresql://user:password@host/name`.
 
+    Its errors show statements without their values: hashes of passwords, notes on people.
     Raises InvalidValue for any other URL.
     """
     parsed = _parse(url)
     if parsed.get_backend_name() == "postgresql":
         options = {"options": "-c timezone=utc"}
-        return create_engine(parsed, pool_pre_ping=True, connect_args=options)
-    engine = create_engine(parsed, connect_args={"timeout": 60})
+        return create_engine(parsed, pool_pre_ping=True, connect_args=options, hide_parameters=True)
+    engine = create_engine(parsed, connect_args={"timeout": 60}, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -107,9 +108,15 @@ def unreachable(url: URL, error: DBAPIError) -> DataboardError:
             f"The database {shown(url)} does not answer: {reason}",
             "Check DATABOARD_DB_URL, and that the server runs.",
         )
-    return DataboardError(
-        f"The database {shown(url)} refused: {reason}", "Check that DATABOARD_DB_URL is the one."
-    )
+    if isinstance(error, IntegrityError):  # what was free when it was looked up
+        return DataboardError(
+            f"Somebody else stored the same just now: {reason}", "Repeat the command."
+        )
+    if isinstance(error, OperationalError):
+        hint = "Check that its disk is not full, and who may write to it."
+    else:
+        hint = "Check that DATABOARD_DB_URL is the one."
+    return DataboardError(f"The database {shown(url)} refused: {reason}", hint)
 
 
 def revisions() -> list[str]:

@@ -56,14 +56,18 @@ def write_csv(board: Board, file: IO[str]) -> None:
     """A header and a line per row; no cell is a formula to a spreadsheet."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([column.name for column in board.columns])
-    writer.writerows([safe_cell(plain(value)) for value in row] for row in board.rows)
+    writer.writerows([safe_cell(_joined(plain(value))) for value in row] for row in board.rows)
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON and CSV have it."""
+    """A value as JSON and CSV have it; names are a list in JSON."""
     if isinstance(value, datetime):
         return value.isoformat()
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _joined(value: Any) -> Any:
+    return ",".join(value) if isinstance(value, tuple) else value
 
 
 def safe_cell(value: Any) -> Any:

@@ -25,13 +25,15 @@ from databoard.names import printable
 class Column:
     """A column of a board: `precision` is the digits its numbers are shown with.
 
-    A spread is the deviation of the column before it; tables show both in one cell.
+    A spread is the deviation of the column before it; tables show both in one cell. What wraps
+    takes several lines where a terminal is narrow.
     """
 
     name: str
     title: str
     precision: int | None = None
     is_spread: bool = False
+    wraps: bool = False
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from databoard.model.problem import (
 from databoard.model.states import DELETED
 from databoard.model.submission import Submission
 
-NAME, TITLE = Column("name", "name"), Column("title", "title")
+NAME, TITLE = Column("name", "name"), Column("title", "title", wraps=True)
 EVENTS = Column("events", "events")
 
 
@@ -38,8 +38,8 @@ def workflows(session: Session) -> Board:
     """All workflows, by name, with their elements in order."""
     path = selectinload(Workflow.elements).joinedload(WorkflowElement.type)
     found = session.scalars(select(Workflow).options(path).order_by(Workflow.name))
-    rows = [(workflow.name, ",".join(workflow.element_names)) for workflow in found]
-    return Board("workflows", (NAME, Column("elements", "elements")), rows)
+    rows = [(workflow.name, tuple(workflow.element_names)) for workflow in found]
+    return Board("workflows", (NAME, Column("elements", "elements", wraps=True)), rows)
 
 
 def score_types(session: Session) -> Board:
@@ -79,8 +79,8 @@ def problems(session: Session) -> Board:
     ):
         keywords.setdefault(problem, []).append(keyword)
     board = _board(session, "problems", columns, query, Problem.name)
-    rows = [(*row, ",".join(keywords.get(row[0], [])) or None) for row in board.rows]
-    return Board(board.title, (*columns, Column("keywords", "keywords")), rows)
+    rows = [(*row, tuple(keywords.get(row[0], [])) or None) for row in board.rows]
+    return Board(board.title, (*columns, Column("keywords", "keywords", wraps=True)), rows)
 
 
 def events(session: Session) -> Board:
@@ -136,10 +136,10 @@ def teams(session: Session) -> Board:
         .all()
     )
     rows = [
-        (team.name, ",".join(sorted(user.name for user in team.members)), counts.get(team.id, 0))
+        (team.name, tuple(sorted(user.name for user in team.members)), counts.get(team.id, 0))
         for team in session.scalars(query)
     ]
-    return Board("teams", (NAME, Column("members", "members"), EVENTS), rows)
+    return Board("teams", (NAME, Column("members", "members", wraps=True), EVENTS), rows)
 
 
 def keywords(session: Session) -> Board:
@@ -153,7 +153,7 @@ def keywords(session: Session) -> Board:
     columns = (
         NAME,
         Column("kind", "kind"),
-        Column("description", "description"),
+        Column("description", "description", wraps=True),
         Column("problems", "problems"),
     )
     return _board(session, "keywords", columns, query, Keyword.kind, Keyword.name)

@@ -79,15 +79,28 @@ def server(environment: Mapping[str, str]) -> MailServer:
         raise InvalidValue(
             "DATABOARD_MAIL_FROM is no mail address.", "Write name@host.domain."
         ) from None
+    user, password = unquote(url.username or ""), unquote(url.password or "")
+    if not f"{user}{password}".isascii():  # smtplib's own error would show the password
+        raise InvalidValue(
+            "The user or the password in DATABOARD_SMTP_URL is not ASCII.",
+            "Give the account another password.",
+        )
     return MailServer(
         url.hostname,
         port,
         url.scheme == "smtps",
         sender,
-        unquote(url.username or ""),
-        unquote(url.password or ""),
-        environment.get("DATABOARD_SITE_URL", ""),
+        user,
+        password,
+        _site(environment.get("DATABOARD_SITE_URL", "")),
     )
+
+
+def _site(url: str) -> str:
+    """The address of the web pages. Raises InvalidValue when it is not one line."""
+    if not url.isprintable() or " " in url:
+        raise InvalidValue("DATABOARD_SITE_URL is no address.", "Write https://HOST.")
+    return url
 
 
 def password_mail(server: MailServer, user: User | Row, password: str) -> EmailMessage:
@@ -188,15 +201,28 @@ def send_password(engine: Engine, server: MailServer, name: str) -> None:
 
     Raises NotFound, DataboardError.
     """
-    with Mailer(server) as mailer, session_scope(engine) as session:
+    with reading(engine) as session:
+        find(session, User, name)
+    with Mailer(server) as mailer:
+        mailer.connect()  # which may take long: no transaction waits for it
+        try:
+            _send_password(engine, mailer, name)
+        except NotSent as error:
+            raise NotSent(
+                f"No mail was sent to {name}: {error.message}",
+                "The old password holds. Repeat the command when the cause is gone.",
+            ) from None
+
+
+def _send_password(engine: Engine, mailer: Mailer, name: str) -> None:
+    with session_scope(engine) as session:
         user = find(session, User, name)
-        mailer.connect()
         password = new_password()
         user.password_hash = hash_password(password)
         occasion = _occasion(user.password_hash)
         session.add(SentMail(user_id=user.id, kind=PASSWORD, occasion=occasion))
         session.flush()
-        mailer.send(password_mail(server, user, password))
+        mailer.send(password_mail(mailer.server, user, password))
 
 
 def send_passwords(

@@ -44,7 +44,7 @@ class Manifest:
     score_types: Mapping[str, Direction] = field(default_factory=dict)
     event: Mapping[str, Any] = field(default_factory=dict)  # its settings
     environment: str | None = None  # requirements, a line each
-    teams: tuple[str, ...] = ()
+    teams: tuple[str, ...] | None = None
 
 
 def names(folder: Path = FOLDER) -> list[str]:
@@ -55,10 +55,10 @@ def names(folder: Path = FOLDER) -> list[str]:
 def load(name: str, folder: Path = FOLDER) -> Manifest:
     """Read `folder/NAME.yml`. Raises NotFound, and InvalidValue with the line that is wrong."""
     file = folder / f"{check_name('event', name)}.yml"
-    if not file.is_file():
+    if name not in (known := names(folder)):
         raise NotFound(
             f"There is no manifest {printable(name)} in {shown_path(folder)}.",
-            suggest(name, names(folder), "Manifests"),
+            suggest(name, known, "Manifests"),
         )
     top = read_yaml(file, "manifest", "'problem: NAME'")
     found = top.settings(MANIFEST, "a manifest", ["problem"])

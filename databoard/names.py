@@ -118,6 +118,14 @@ def printable(text: str) -> str:
     return repr(text)
 
 
+def escaped(text: str) -> str:
+    """The lines of a text, with what a terminal would obey written as its escape."""
+    return "".join(
+        sign if sign.isprintable() or sign in "\n\t" else sign.encode("unicode_escape").decode()
+        for sign in text
+    )
+
+
 def suggest(name: str, known: Sequence[str], title: str) -> str:
     """A hint: the nearest name if one is near, and what there is."""
     from difflib import get_close_matches

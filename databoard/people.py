@@ -12,7 +12,8 @@ from databoard.model.people import Team, User
 from databoard.names import printable
 from databoard.teams import check_size
 
-_EMAIL = re.compile(r"[^\s@\"'<>()\[\],;:\\]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", re.ASCII)
+_ATOM, _LABEL = r"[\w!#$%&'*+/=?^`{|}~-]+", r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
+_EMAIL = re.compile(rf"{_ATOM}(\.{_ATOM})*@{_LABEL}(\.{_LABEL})+", re.ASCII)
 APPROVED = ("user", "admin")
 MAX_PASSWORD = 1000
 
@@ -58,15 +59,18 @@ def create_user(
 
 
 def check_email(email: str) -> str:
-    """The address in lower case. Raises InvalidValue."""
+    """The address in lower case. Raises InvalidValue: no mail could be sent to it."""
     email = email.strip().lower()
-    if not _EMAIL.fullmatch(email) or not email.isprintable() or len(email) > 254:
-        raise InvalidValue(f"{printable(email)} is not a mail address.", "Write name@host.domain.")
+    if not _EMAIL.fullmatch(email) or len(email) > 254:
+        raise InvalidValue(
+            f"{printable(email)} is not a mail address.",
+            "Write name@host.domain in ASCII; a host of other letters begins with xn--.",
+        )
     return email
 
 
 def hash_password(password: str) -> str:
-    """The argon2id hash. Raises InvalidValue when the password is too short, or too long.
+    """The argon2id hash. Raises InvalidValue: the password is too short, too long, or no text.
 
     7 MiB, 5 passes and 1 lane: of the settings of equal strength that OWASP's Password Storage
     Cheat Sheet recommends.
@@ -77,7 +81,11 @@ def hash_password(password: str) -> str:
         raise InvalidValue("The password is too short.", "Use at least 8 characters.")
     if len(password) > MAX_PASSWORD:
         raise InvalidValue("The password is too long.", f"Use at most {MAX_PASSWORD} characters.")
-    return argon2id.str(password.encode(), opslimit=5, memlimit=7 * 1024**2).decode()
+    try:
+        secret = password.encode()
+    except UnicodeEncodeError:  # which has the password in it
+        raise InvalidValue("The password is not text.", "Type it in UTF-8.") from None
+    return argon2id.str(secret, opslimit=5, memlimit=7 * 1024**2).decode()
 
 
 def is_password(password_hash: str, password: str) -> bool:
@@ -110,6 +118,9 @@ def sign_up_team(session: Session, event_name: str, team_name: str) -> EventTeam
         raise AlreadyThere(
             f"The team {team_name} is already signed up to {event_name}.", "There is nothing to do."
         )
+    # Neither may the team grow meanwhile, nor the event allow less.
+    session.refresh(event, with_for_update={"read": True})
+    session.refresh(team, with_for_update=True)
     waiting = [member.name for member in team.members if member.access_level not in APPROVED]
     if waiting:
         raise DataboardError(

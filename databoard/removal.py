@@ -14,7 +14,7 @@ from databoard.config import Settings
 from databoard.database import after_commit
 from databoard.errors import DataboardError, NotFound
 from databoard.lookup import find
-from databoard.model.base import Base
+from databoard.model.base import Base, Named
 from databoard.model.event import Event, EventTeam
 from databoard.model.people import Team, TeamMember, User
 from databoard.model.problem import Problem
@@ -23,6 +23,7 @@ from databoard.model.submission import Submission, SubmissionCredit
 from databoard.submissions import find_submission, folder_of
 from databoard.teams import check_not_the_only_admin
 
+SHOWN = 5  # paths that cannot be removed, at most
 Rows = tuple[type[Base], ColumnElement[bool]]
 
 
@@ -98,6 +99,8 @@ def of_user(session: Session, settings: Settings, name: str) -> Removal:
     """
     user = find(session, User, name)
     check_not_the_only_admin(session, user)
+    mine = select(Team).join(TeamMember).where(TeamMember.user_id == user.id).order_by(Team.id)
+    teams = session.scalars(mine.with_for_update(of=Team)).all()  # nobody joins them now
     others = select(TeamMember.team_id).where(TeamMember.user_id != user.id)
     own = select(TeamMember.team_id).where(
         TeamMember.user_id == user.id, TeamMember.team_id.not_in(others)
@@ -111,6 +114,7 @@ def of_user(session: Session, settings: Settings, name: str) -> Removal:
         (EventTeam, EventTeam.team_id.in_(ids)),
         (Team, Team.id.in_(ids)),
         (User, User.id == user.id),
+        lines=[f"the place in the team {team.name}" for team in teams if team.id not in ids],
     )
 
 
@@ -119,8 +123,7 @@ def carry_out(session: Session, removal: Removal) -> None:
     for table, which in removal.rows:
         session.execute(delete(table).where(which))
     session.expire_all()
-    for path in removal.paths:
-        after_commit(session, partial(keeping.remove, removal.submissions, path))
+    after_commit(session, partial(_remove_all, removal))
 
 
 def _removal(
@@ -130,6 +133,7 @@ def _removal(
     which: ColumnElement[bool],
     *others: Rows,
     paths: Sequence[Path] = (),
+    lines: Sequence[str] = (),
 ) -> Removal:
     """Lock what goes, so that nothing is added to it meanwhile, and look through it."""
     for table, others_which in reversed(others):
@@ -144,7 +148,7 @@ def _removal(
         raise DataboardError(
             f"The submission {running[0].name} is being trained.", "End it first: inv cancel"
         )
-    lines = []
+    lines = list(lines)
     if submissions := Counter(row.state for row in found):
         states = ", ".join(f"{count} {state}" for state, count in sorted(submissions.items()))
         lines.append(f"{_counted(len(found), 'submission')} with scores and files ({states})")
@@ -153,15 +157,33 @@ def _removal(
     credits = session.scalar(select(func.count()).where(owed | own))
     if credits:
         lines.append(_counted(credits, "credit"))
-    names = {EventTeam: "sign-up", Event: "event", Team: "team"}
+    nouns = {EventTeam: "sign-up", Event: "event", Team: "team"}
     for table, others_which in others[:-1]:
-        if count := session.scalar(select(func.count()).select_from(table).where(others_which)):
-            lines.append(_counted(count, names[table]))
+        rows = session.scalars(select(table).where(others_which)).all()
+        if rows:
+            names = [row.name for row in rows if isinstance(row, Named)]
+            lines.append(_counted(len(rows), nouns[table]) + f": {', '.join(names)}" * bool(names))
     folders = [folder_of(settings, row.id) for row in found]
     lines += [f"the folder {path}" for path in paths]
-    rows: tuple[Rows, ...] = ((Submission, which), *others)
-    return Removal(what, tuple(lines), rows, (*folders, *paths), settings.submissions_path)
+    going: tuple[Rows, ...] = ((Submission, which), *others)
+    return Removal(what, tuple(lines), going, (*folders, *paths), settings.submissions_path)
 
 
 def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _remove_all(removal: Removal) -> None:
+    """Remove all paths that can be. Raises DataboardError when some cannot."""
+    left = []
+    for path in removal.paths:
+        try:
+            keeping.remove(removal.submissions, path)
+        except OSError as error:
+            left.append(f"{path} ({error.strerror})")
+    if left:
+        raise DataboardError(
+            f"Deleted {removal.what}, but {_counted(len(left), 'folder')} cannot be removed: "
+            f"{', '.join(left[:SHOWN])}{' and more' * (len(left) > SHOWN)}.",
+            "Nothing refers to what is left: remove it by hand.",
+        )

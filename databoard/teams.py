@@ -23,7 +23,7 @@ def add_member(session: Session, team_name: str, user_name: str) -> None:
     """Add a user to a team.
 
     Raises NotFound, AlreadyThere, DataboardError: it is a user's own team, or one of its events
-    allows no more members, or has the user in another team.
+    allows no more members.
     """
     team, user = find(session, Team, team_name), find(session, User, user_name)
     session.refresh(team, with_for_update=True)  # two at once would be one too many
@@ -37,7 +37,7 @@ def add_member(session: Session, team_name: str, user_name: str) -> None:
             f"Make another one: inv add-team NAME {team_name},{user_name}",
         )
     events = select(Event).join(EventTeam).where(EventTeam.team_id == team.id)
-    for event in session.scalars(events.order_by(Event.id)):
+    for event in session.scalars(events.order_by(Event.id).with_for_update(read=True)):
         check_size(event, team_name, len(team.members) + 1)
     team.members.append(user)
 
@@ -70,8 +70,9 @@ def set_access_level(session: Session, name: str, level: str) -> str:
 
 def check_not_the_only_admin(session: Session, user: User) -> None:
     """Raises DataboardError when nobody else is an admin."""
-    admins = session.scalars(select(User.id).where(User.access_level == "admin")).all()
-    if admins == [user.id]:
+    admins = select(User.id).where(User.access_level == "admin").order_by(User.id)
+    # Locked, as two who make each other users at the same time would leave none.
+    if session.scalars(admins.with_for_update()).all() == [user.id]:
         raise DataboardError(
             f"The user {user.name} is the only admin.",
             "Make another one first: inv set-access-level",

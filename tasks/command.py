@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import gc
 import os
@@ -11,13 +12,28 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from invoke import Argument, Exit, Task
+from invoke import Argument, Exit, Task, program
 from invoke.parser import parser
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from databoard.config import Settings
+
+
+PATH, RIGHTS = "Check the path.", "Check who may read and write there."
+NEXT_STEPS = {
+    errno.ENOENT: PATH,
+    errno.EEXIST: PATH,
+    errno.ENOTDIR: PATH,
+    errno.EISDIR: PATH,
+    errno.ENAMETOOLONG: PATH,
+    errno.EACCES: RIGHTS,
+    errno.EPERM: RIGHTS,
+    errno.EROFS: RIGHTS,
+    errno.ENOSPC: "Make room on the disk, then repeat the command.",
+    errno.EDQUOT: "Make room on the disk, then repeat the command.",
+}
 
 
 class LeftOut(str):
@@ -58,13 +74,18 @@ def reporting_mistakes(body: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(body)
     def run(*args: Any, **kwargs: Any) -> Any:
         try:
-            result = body(*args, **kwargs)
-            sys.stdout.flush()
+            try:
+                result = body(*args, **kwargs)
+            finally:
+                if sys.stdout:  # None when it is closed
+                    sys.stdout.flush()
             gc.freeze()  # or Python would look through all that is loaded, to end
             return result
         except BrokenPipeError:  # the reader has seen enough, as in `| head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise Exit(code=1) from None
+        except Exit:
+            raise
         except Exception as error:
             told = explain(error)
             if told is None or "--debug" in sys.argv:
@@ -75,7 +96,16 @@ def reporting_mistakes(body: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def explain(error: Exception) -> str | None:
-    """The sentence and the next step; None for a bug."""
+    """The sentence and the next step, with nothing that a terminal obeys; None for a bug."""
+    told = _told(error)
+    if told is None:
+        return None
+    from databoard.names import escaped
+
+    return escaped(told)
+
+
+def _told(error: Exception) -> str | None:
     from databoard.errors import DataboardError
 
     if isinstance(error, DataboardError):
@@ -83,8 +113,9 @@ def explain(error: Exception) -> str | None:
     if isinstance(error, UnicodeEncodeError):  # a terminal's bytes that are no text
         return f"{error.object[:80]!r} is not text.\nType it in UTF-8."
     if isinstance(error, OSError) and error.strerror:
-        where = f": {error.filename}" if error.filename else ""
-        return f"{error.strerror}{where}"
+        where = f": {error.filename}" if error.filename else "."
+        hint = NEXT_STEPS.get(error.errno or 0)
+        return f"{error.strerror}{where}" + (f"\n{hint}" if hint else "")
     if type(error).__module__.startswith("sqlalchemy"):
         from sqlalchemy.exc import DBAPIError
 
@@ -117,6 +148,8 @@ def extend_invoke() -> None:
     all positional arguments are there: Invoke takes these for values. And the next step after a
     mistake.
     """
+    show = program.Program.parse_cleanup  # which prints --list and --help
+    program.Program.parse_cleanup = reporting_mistakes(show)
     machine_class = parser.ParseMachine
     complete, take_positional = machine_class.complete_context, machine_class.see_positional_arg
     fail = machine_class.error

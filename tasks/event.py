@@ -71,7 +71,11 @@ def update_event(
         ]
         print(f"Changed the event {event}: {', '.join(changed) or 'nothing, it was so'}.")
     else:
-        columns = Column("setting", "setting"), Column("value", "value"), Column("what", "what")
+        columns = (
+            Column("setting", "setting"),
+            Column("value", "value", wraps=True),
+            Column("what", "what", wraps=True),
+        )
         rows = [(name, shown(after[name]), SETTINGS[name].meaning) for name in after]
         print_board(Board(f"{event}: settings", columns, rows))
 

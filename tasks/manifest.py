@@ -32,6 +32,8 @@ def plan(ctx, name=LEFT_OUT, prune=False, json=False):
         print_json(difference)
     else:
         print_difference(difference)
+        for hint in dict.fromkeys(error.hint for error in difference.wanting if error.hint):
+            print(hint)
         if not difference.changes and not difference.wanting:
             print(f"{name} is as its manifest says.")
     if difference.changes or difference.wanting:
@@ -101,13 +103,13 @@ def print_manifests(engine, settings) -> None:
             try:
                 problem = manifest.load(name).problem
                 kits.find_kit(problem, settings.kits_path)
-                rows.append((name, problem, "there", event))
+                rows.append((name, "there", event, problem))
             except KitError:
-                rows.append((name, problem, None, event))
+                rows.append((name, None, event, problem))
             except DataboardError as error:
-                rows.append((name, None, None, event))
+                rows.append((name, None, event, None))
                 broken.append(error)
-    columns = ("manifest", "problem", "kit", "event")
+    columns = ("manifest", "kit", "event", "problem")
     print_board(Board("Manifests", tuple(Column(name, name) for name in columns), rows))
     if broken:
         raise DataboardError("\n".join(str(error) for error in broken))

@@ -149,11 +149,9 @@ def add_test_users(ctx, out, count="3"):
     from databoard import batch
     from databoard.names import as_count
 
-    made = batch.made_up(as_count("The number of users", count))
-    path = Path(out).expanduser()
+    wanted = as_count("The number of users", count, most=batch.MADE_UP)
     with opened() as (_, engine):
-        batch.write_passwords(made, path)
-        outcome = batch.add_users(engine, made, batch.read(path, with_passwords=True))
+        outcome = batch.add_made_up(engine, wanted, Path(out).expanduser())
     finish_batch(outcome, "Added", "users")
 
 
@@ -229,7 +227,10 @@ def finish_batch(outcome, done: str, what: str, before: str = "were there alread
     print(f"{done} {outcome.done} {what}; {outcome.before} {before}.")
     if outcome.skipped:
         listed = "\n  ".join(outcome.skipped)
-        raise DataboardError(f"{len(outcome.skipped)} were skipped:\n  {listed}")
+        raise DataboardError(
+            f"Skipped {len(outcome.skipped)}:\n  {listed}",
+            "Mend these, and repeat the command: it changes nothing for the others.",
+        )
 
 
 def ask_password() -> str:
@@ -239,6 +240,8 @@ def ask_password() -> str:
 
     from databoard.errors import InvalidValue
 
+    if sys.stdin is None:  # closed
+        raise InvalidValue("There is no password.", "Type it, or give it by standard input.")
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\n")
     typed = getpass("Password: ")

@@ -10,6 +10,8 @@ from typing import Any
 from databoard.export import plain, write_csv, write_json
 from databoard.leaderboard import Board, Column
 
+WRAPPED = 20  # no column is made narrower, however short its words
+
 
 def print_board(board: Board) -> None:
     """A table, without columns that are empty; on a terminal, without those that do not fit."""
@@ -22,7 +24,8 @@ def print_board(board: Board) -> None:
     columns = board.shown()
     cells = [[cell(row, index, board.columns) for index in columns] for row in board.rows]
     titles = [board.columns[index].title for index in columns]
-    widths, is_tight = fit(titles, cells, width)
+    wrapping = [place for place, index in enumerate(columns) if board.columns[index].wraps]
+    widths, is_tight = fit(titles, cells, width, wrapping)
     table = Table(title=board.title, box=SIMPLE_HEAD, title_justify="left", title_style="bold")
     for index, least in zip(columns, widths, strict=False):
         column = board.columns[index]
@@ -42,8 +45,13 @@ def print_board(board: Board) -> None:
         print(f"  Not shown, as this terminal is too narrow: {', '.join(left_out)}.")
 
 
-def fit(titles: list[str], cells: list[list[str]], width: int) -> tuple[list[int], bool]:
-    """The widths of the columns that fit side by side, and whether titles must be broken for it."""
+def fit(
+    titles: list[str], cells: list[list[str]], width: int, wrapping: Sequence[int] = ()
+) -> tuple[list[int], bool]:
+    """The widths of the columns that fit side by side, and whether lines must be broken for it.
+
+    Titles may be, and the cells of `wrapping` columns, which share what room there is.
+    """
     columns = [[row[number] for row in cells] for number in range(len(titles))]
     wide = [max(map(len, [title, *of])) for title, of in zip(titles, columns, strict=True)]
     tight = [
@@ -51,8 +59,16 @@ def fit(titles: list[str], cells: list[list[str]], width: int) -> tuple[list[int
     ]
     if used(wide) <= width:
         return wide, False
+    for number in wrapping:
+        words = [word for text in (titles[number], *columns[number]) for word in text.split()]
+        longest = max(map(len, words), default=1)
+        tight[number] = min(tight[number], max(longest, WRAPPED))
     fitting = [number for number in range(1, len(tight) + 1) if used(tight[:number]) <= width]
-    return tight[: max(fitting, default=1)], True
+    widths = tight[: max(fitting, default=1)]
+    for number in wrapping:
+        if number < len(widths):
+            widths[number] += max(0, min(wide[number] - widths[number], width - used(widths)))
+    return widths, True
 
 
 def used(widths: list[int]) -> int:
@@ -92,4 +108,6 @@ def shown(value: Any, column: Column) -> str:
         return f"{value:%Y-%m-%d %H:%M:%S}"
     if column.precision is not None:
         return f"{value:.{column.precision}f}"
+    if isinstance(value, tuple):
+        return ", ".join(value) or "-"
     return str(value)

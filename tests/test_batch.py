@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import resource
+import signal
 from pathlib import Path
 
 import pytest
@@ -92,7 +94,22 @@ def test_names_of_all_alphabets(file: Path) -> None:
         (
             HEAD + "Ada,Lovelace,ada@example.org,ada,notes,more\n",
             "FILE cannot be read: its lines have more cells than its first line has names.",
-            "",
+            "Columns: firstname, lastname, email, name, hidden_notes.",
+        ),
+        ("name,Name,email\na,b,a@example.org\n", "FILE has the column name twice.", "Remove one."),
+        (
+            HEAD + "A,B,=1+1@example.org,a,\nA,B,+b@example.org,b,\n",
+            "FILE cannot be used:\n"
+            "  line 2: the email '=1+1@example.org' is a formula to spreadsheets.\n"
+            "  line 3: the email '+b@example.org' is a formula to spreadsheets.",
+            "Mend it; nothing is done.",
+        ),
+        (
+            "\n\n" + HEAD + "\n" + ADA + '\n ,,,,\n"a\nb",L,b@example.org,b,\nA,B,bad,c,\n',
+            "FILE cannot be used:\n"
+            "  line 8: the firstname 'a\\nb' cannot be stored.\n"
+            "  line 10: 'bad' is not a mail address.",
+            "Mend it; nothing is done.",
         ),
         (
             HEAD + "Ada,L,ada,ada,\n=1+1,@x,b@example.org,b,-3\nA,B,c@example.org,c d,\n",
@@ -129,8 +146,22 @@ def test_many_faults_are_cut(file: Path) -> None:
     assert message.endswith("and 39 more")
 
 
+def test_lines_that_are_empty_are_nobody(file: Path) -> None:
+    assert read(file, "\n" + HEAD + "\n,,,,\n" + ADA + " \n,,,,\n")[0].line == 5
+    spaces = "\nname email\n\n  \nada ada@example.org\n\n"
+    assert [row.line for row in read(file, spaces)] == [5]
+
+
+def test_a_file_without_an_end_is_not_read_to_it() -> None:
+    with pytest.raises(InvalidValue) as caught:
+        batch.read(Path("/dev/zero"))
+    assert str(caught.value) == "/dev/zero has over 20000000 bytes.\nIs it a table of people?"
+
+
 def test_a_file_that_is_not_there(file: Path) -> None:
-    with pytest.raises(InvalidValue, match=r"cannot be read: No such file or directory\.$"):
+    with pytest.raises(
+        InvalidValue, match=r"cannot be read: No such file or directory\.\nCheck the path"
+    ):
         batch.read(file)
 
 
@@ -157,6 +188,31 @@ def test_passwords_are_for_their_owner_alone(file: Path, tmp_path: Path) -> None
     assert str(caught.value) == (
         f"{out} has passwords, and others may read it.\nThen: chmod 600 {out}"
     )
+
+
+@pytest.mark.parametrize("password", ["", "short", "x" * 1001])
+def test_a_password_that_cannot_be_one_is_told_but_not_shown(file: Path, password: str) -> None:
+    file.write_text(f"name,email,password\nada,ada@example.org,{password}\n")
+    file.chmod(0o600)
+    with pytest.raises(InvalidValue) as caught:
+        batch.read(file, with_passwords=True)
+    said = f"{file} cannot be used:\n  line 2: the password of ada is too short, or too long."
+    assert caught.value.message == said
+
+
+def test_a_full_disk_leaves_no_half_of_the_passwords(file: Path, tmp_path: Path) -> None:
+    rows = "".join(f"A,B,user{number}@example.org,user{number},\n" for number in range(1000))
+    file.write_text(HEAD + rows)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, before[1]))  # as good as a full disk
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            batch.write_passwords(batch.read(file), tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert not (tmp_path / "out").exists()
 
 
 def passwords_of(file: Path, out: Path) -> batch.People:
@@ -240,7 +296,7 @@ def test_they_are_signed_up(engine: Engine, file: Path) -> None:
         0,
         (
             "line 3: emmy of the team emmy is not approved.",
-            "line 4: There is no team 'grace'.",
+            "line 4: there is no user grace.",
         ),
     )
     with session_scope(engine) as session:
@@ -248,6 +304,45 @@ def test_they_are_signed_up(engine: Engine, file: Path) -> None:
         assert [row.team.name for row in session.scalars(select(EventTeam))] == ["ada"]
         with pytest.raises(NotFound):
             batch.sign_up(session, batch.read(file), "rose")
+
+
+def test_nobody_is_signed_up_for_somebody_else(engine: Engine, file: Path) -> None:
+    with session_scope(engine) as session:
+        people.create_user(session, "lovelace", "ada@example.org", access_level="user")
+        people.create_user(session, "emmy", "noether@example.org", access_level="user")
+        session.add(Team(name="grace"))
+        problem = Problem(name="iris", title="Iris", workflow=Workflow(name="Estimator"))
+        folds = {"n_folds": 1, "folds_digest": "0" * 64}
+        session.add(Event(name="iris", title="Iris", problem=problem, **folds))
+    file.write_text(HEAD + ADA + EMMY + "G,H,grace@example.org,grace,\n")
+    with session_scope(engine) as session:
+        outcome = batch.sign_up(session, batch.read(file), "iris")
+        assert session.scalars(select(EventTeam)).all() == []
+    assert outcome == batch.Outcome(
+        0,
+        0,
+        (
+            "line 2: ada has the mail address ada@example.org, which belongs to the user lovelace.",
+            "line 3: the user emmy is there already, with another mail address.",
+            "line 4: there is no user grace.",
+        ),
+    )
+
+
+def test_made_up_users_have_names_that_are_free(engine: Engine, tmp_path: Path) -> None:
+    with session_scope(engine) as session:
+        session.add(Team(name="test_user_002"))
+    for out, names in (("a", ["test_user_001", "test_user_003"]), ("b", ["test_user_004"])):
+        outcome = batch.add_made_up(engine, len(names), tmp_path / out)
+        assert outcome == batch.Outcome(len(names), 0, ())
+        rows = batch.read(tmp_path / out, with_passwords=True).rows
+        assert [row.name for row in rows] == names
+        with reading(engine) as session:
+            for row in rows:
+                user = find(session, User, row.name)
+                assert people.is_password(str(user.password_hash), row.password)
+    with pytest.raises(AlreadyThere):
+        batch.add_made_up(engine, 1, tmp_path / "b")
 
 
 def test_new_passwords_are_hard_to_guess() -> None:

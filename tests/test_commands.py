@@ -226,6 +226,21 @@ def test_the_list_imports_nothing_heavy() -> None:
     assert "tasks" in loaded and not HEAVY & loaded
 
 
+@pytest.mark.parametrize(
+    ("name", "usage"),
+    [
+        ("delete-submission", "inv delete-submission EVENT TEAM SUBMISSION [--options]"),
+        ("credit", "inv credit EVENT TEAM SUBMISSION [SOURCES]"),
+        ("add-score-type", "inv add-score-type NAME [IS-LOWER-THE-BETTER] [MINIMUM] [MAXIMUM]"),
+        ("list-users", "inv list-users [--options]"),
+        ("generate-single-password", "inv generate-single-password"),
+    ],
+)
+def test_help_says_what_is_typed_in_its_order(unchanged: World, name: str, usage: str) -> None:
+    said = unchanged.inv(name, "--help")
+    assert said.stdout.startswith(f"Usage: {usage}\n\n{COMMANDS[name].__doc__}\n")
+
+
 @pytest.mark.parametrize("name", TABLE)
 def test_help_wherever_it_is_typed(unchanged: World, name: str) -> None:
     said = unchanged.inv(name, "--help")
@@ -362,14 +377,17 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
     "make-event-admin": {("autum", "saffron"): EVENT},
     "generate-single-password": {("--long",): unknown("generate-single-password", "--long")},
     "generate-passwords": {
-        ("/nowhere", "out"): "/nowhere cannot be read: No such file or directory.",
+        ("/nowhere", "out"): "/nowhere cannot be read: No such file or directory.\nCheck the path.",
     },
     "add-users-from-file": {
         ("/dev/null", "out"): "/dev/null is empty.\n"
         "Its first line is: firstname,lastname,email,name,hidden_notes",
     },
     "sign-up-event-users-from-file": {
-        ("/nowhere", "autumn"): "/nowhere cannot be read: No such file or directory.",
+        (
+            "/nowhere",
+            "autumn",
+        ): "/nowhere cannot be read: No such file or directory.\nCheck the path.",
     },
     "environments": {("--all",): unknown("environments", "--all")},
     "plan": {("titanik",): NO_MANIFEST},
@@ -424,7 +442,11 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
         ("tarragon",): missing("create-user", "email"),
         ("saffron", "a@example.org"): f"There is already a user saffron.\n{OTHER}",
         ("a b", "a@example.org"): f"'a b' cannot be the name of a user.\n{LETTERS}",
-        ("tarragon", "here"): "'here' is not a mail address.\nWrite name@host.domain.",
+        (
+            "tarragon",
+            "here",
+        ): "'here' is not a mail address.\n"
+        "Write name@host.domain in ASCII; a host of other letters begins with xn--.",
         ("tarragon", "Saffron@Example.org"): "The mail address saffron@example.org already "
         "belongs to the user saffron.\nUse that account, or another address.",
         ("tarragon", "a@example.org", "--password"): "The password is too short.\n"
@@ -458,7 +480,7 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
         "estimator.py.\nThe workflow Workflow wants one file for each of: estimator.",
         ("autumn", "saffron", "a", "{world}/ramp-kits/small/problem.py"): "The submission has no "
         "file estimator.py.\nThe workflow Workflow wants one file for each of: estimator.",
-        ("autumn", "saffron", "a", "x" * 300): f"File name too long: {'x' * 300}",
+        ("autumn", "saffron", "a", "x" * 300): f"File name too long: {'x' * 300}\nCheck the path.",
     },
     "submit-starting-kit": {
         ("autumn", "safron"): NO_TEAM,
@@ -586,8 +608,9 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
         ("safron", "--yes"): NO_USER,
     },
     "add-test-users": {
-        ("{world}/out", "--count=0"): f"The number of users is '0'.\n{COUNT}",
-        ("/nowhere/out",): "No such file or directory: /nowhere/out",
+        ("{world}/out", "--count=0"): "The number of users is '0'.\n"
+        "Use a whole number from 1 to 1000.",
+        ("/nowhere/out",): "No such file or directory: /nowhere/out\nCheck the path.",
         ("{world}/databoard.db",): "{world}/databoard.db is there already.\n"
         "Its passwords may be in use: choose another name.",
     },
@@ -596,11 +619,13 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
         ("saffron",): NO_MAIL_SERVER,
     },
     "send-password-mails": {
-        ("{world}/no.csv",): "{world}/no.csv cannot be read: No such file or directory.",
+        (
+            "{world}/no.csv",
+        ): "{world}/no.csv cannot be read: No such file or directory.\nCheck the path.",
     },
     "export-leaderboards": {
         ("autum", "boards"): EVENT,
-        ("autumn", "/dev/null"): "File exists: /dev/null",
+        ("autumn", "/dev/null"): "File exists: /dev/null\nCheck the path.",
     },
     "update-leaderboards": {("autum",): EVENT},
     "db-migrate": {
@@ -742,8 +767,15 @@ def test_debug_shows_the_traceback(unchanged: World, place: str) -> None:
     ("error", "said"),
     [
         (DataboardError("This.", "That."), "This.\nThat."),
-        (PermissionError(13, "Permission denied", "/x"), "Permission denied: /x"),
-        (OSError(28, "No space left on device"), "No space left on device"),
+        (DataboardError("\x1b[31mThis\x07.", "Th\tat."), "\\x1b[31mThis\\x07.\nTh\tat."),
+        (
+            PermissionError(13, "Permission denied", "/x"),
+            "Permission denied: /x\nCheck who may read and write there.",
+        ),
+        (
+            OSError(28, "No space left on device"),
+            "No space left on device.\nMake room on the disk, then repeat the command.",
+        ),
         (
             UnicodeEncodeError("utf-8", "\udcff", 0, 1, ""),
             "'\\udcff' is not text.\nType it in UTF-8.",
@@ -986,9 +1018,14 @@ def test_train_test(typist: Inv, tmp_path: Path) -> None:
 # -- a process of its own
 
 
-def test_a_reader_that_has_seen_enough(world: World) -> None:
+@pytest.mark.parametrize(
+    "typed",
+    [("leaderboard", "autumn"), ("delete-event", "autumn"), ("--list",), ("plan", "--help")],
+    ids=" ".join,
+)
+def test_a_reader_that_has_seen_enough(world: World, typed: tuple[str, ...]) -> None:
     with subprocess.Popen(
-        [*INV, "leaderboard", "autumn"],
+        [*INV, *typed],
         env=os.environ | {"DATABOARD_DEPLOYMENT_PATH": str(world.folder)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -998,6 +1035,29 @@ def test_a_reader_that_has_seen_enough(world: World) -> None:
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("closing", "typed", "said"),
+    [
+        (">&-", ["list-users"], (0, "")),
+        (
+            "<&-",
+            ["create-user", "hyssop", "hyssop@example.org", "--password"],
+            (1, "There is no password.\nType it, or give it by standard input.\n"),
+        ),
+    ],
+)
+def test_with_its_input_or_output_closed(
+    world: World, closing: str, typed: list[str], said: tuple[int, str]
+) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'"$@" {closing}', "sh", *INV, *typed],
+        env=os.environ | {"DATABOARD_DEPLOYMENT_PATH": str(world.folder)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == said
 
 
 def test_typed_for_real(world: World, tmp_path: Path) -> None:

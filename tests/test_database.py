@@ -357,6 +357,24 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     )
 
 
+def test_who_comes_second_is_told_so(engine: Engine) -> None:
+    with database.session_scope(engine) as session:
+        session.add(Team(name="saffron"))
+    with pytest.raises(IntegrityError) as caught, database.session_scope(engine) as session:
+        session.add(Team(name="saffron"))
+    told = database.unreachable(engine.url, caught.value)
+    assert told.message.startswith("Somebody else stored the same just now: ")
+    assert told.hint == "Repeat the command."
+
+
+def test_errors_show_no_values(engine: Engine) -> None:
+    with pytest.raises(IntegrityError) as caught, database.session_scope(engine) as session:
+        session.add(
+            User(name="a", email="a@example.org", password_hash="$argon2", access_level="x")
+        )
+    assert "hidden due to hide_parameters=True" in str(caught.value)
+
+
 @pytest.fixture
 def shown(engine: Engine) -> str:
     return database.shown(engine.url)

@@ -56,13 +56,16 @@ def test_what_is_listed(session: Session) -> None:
         ("prices", "data", 1),
         ("regressor", "code", 1),
     ]
-    assert rows(listing.workflows(session)) == [("Market", "regressor,prices"), ("autumn", "")]
+    assert rows(listing.workflows(session)) == [
+        ("Market", ("regressor", "prices")),
+        ("autumn", ()),
+    ]
     assert rows(listing.score_types(session)) == [
         ("autumn_0", True, -math.inf, math.inf, 1),
         ("autumn_1", False, -math.inf, math.inf, 1),
     ]
     assert rows(listing.problems(session)) == [
-        ("autumn", "autumn", "autumn", 1, "regression,weather")
+        ("autumn", "autumn", "autumn", 1, ("regression", "weather"))
     ]
     assert rows(listing.events(session)) == [
         ("autumn", "autumn", "Autumn", False, None, None, None, 1, 2)
@@ -71,7 +74,10 @@ def test_what_is_listed(session: Session) -> None:
         ("juniper", "", "", "j@example.org", "asked"),
         ("saffron", "Été", "O'Hara", "s@example.org", "user"),
     ]
-    assert rows(listing.teams(session)) == [("juniper", "juniper", 0), ("saffron", "saffron", 1)]
+    assert rows(listing.teams(session)) == [
+        ("juniper", ("juniper",), 0),
+        ("saffron", ("saffron",), 1),
+    ]
     assert rows(listing.keywords(session)) == [
         ("weather", "data_domain", "what falls from above", 1),
         ("regression", "data_science_theme", "", 1),

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from email.message import EmailMessage
 from pathlib import Path
@@ -321,8 +322,12 @@ def test_a_new_password_holds_when_its_mail_is_sent(
 ) -> None:
     before = hash_of(engine, "ada")
     postbox.on_mail = lambda address, count: "554 spam"
-    with pytest.raises(mail.NotSent):
+    with pytest.raises(mail.NotSent) as caught:
         mail.send_password(engine, server, "ada")
+    assert str(caught.value) == (
+        "No mail was sent to ada: the server refuses it: 554 'spam'\n"
+        "The old password holds. Repeat the command when the cause is gone."
+    )
     assert (hash_of(engine, "ada"), kinds(engine)) == (before, [])
     postbox.on_mail = lambda address, count: None
     mail.send_password(engine, server, "ada")
@@ -331,6 +336,21 @@ def test_a_new_password_holds_when_its_mail_is_sent(
     assert people.is_password(hash_of(engine, "ada"), password)
     with pytest.raises(NotFound):
         mail.send_password(engine, server, "nobody")
+
+
+def test_a_server_that_is_slow_to_greet_keeps_nobody_from_writing(
+    engine: Engine, secret: batch.People
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server = server_at(silent.getsockname()[1])
+        with ThreadPoolExecutor() as pool:
+            sending = pool.submit(mail.send_password, engine, server, "ada")
+            connection, _ = silent.accept()
+            with session_scope(engine) as session:
+                find(session, User, "ada").firstname = "Augusta"
+            connection.close()
+            with pytest.raises(mail.NoServer):
+                sending.result()
 
 
 # -- who may be spoken to
@@ -457,6 +477,26 @@ def test_a_setting_that_names_no_server(url: str) -> None:
     with pytest.raises(InvalidValue) as caught:
         mail.server({"DATABOARD_SMTP_URL": url, "DATABOARD_MAIL_FROM": "ramp@example.org"})
     assert caught.value.message == "DATABOARD_SMTP_URL names no mail server."
+
+
+@pytest.mark.parametrize("account", ["ramp:p%C3%A4ss", "r%C3%A4mp:pass"])
+def test_no_error_shows_the_password_of_the_server(account: str) -> None:
+    url = f"smtp://{account}@mail.example.org"
+    with pytest.raises(InvalidValue) as caught:
+        mail.server({"DATABOARD_SMTP_URL": url, "DATABOARD_MAIL_FROM": "ramp@example.org"})
+    assert str(caught.value) == (
+        "The user or the password in DATABOARD_SMTP_URL is not ASCII.\n"
+        "Give the account another password."
+    )
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "site", ["https://example.org\nBcc: all@example.org", "https://a b", "\x1b"]
+)
+def test_the_site_is_one_word(site: str) -> None:
+    with pytest.raises(InvalidValue, match=r"^DATABOARD_SITE_URL is no address\.\nWrite https:"):
+        server_at(25, site=site)
 
 
 def test_the_sender_is_an_address() -> None:

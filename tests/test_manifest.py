@@ -17,7 +17,7 @@ from sqlalchemy import Engine, select
 
 from databoard import catalogue, config, convergence, events, manifest, people, submissions
 from databoard.config import Settings
-from databoard.convergence import Change
+from databoard.convergence import Change, Difference
 from databoard.database import reading, session_scope
 from databoard.errors import DataboardError, InvalidValue, KitError, NotFound
 from databoard.manifest import Direction, Manifest
@@ -193,6 +193,8 @@ def test_prune_ends_sign_ups_without_submissions(engine: Engine, settings: Setti
             people.sign_up_team(session, "spring", team)
         submissions.submit_starting_kit(session, settings, "spring", "kegl")
     assert convergence.apply(engine, settings, SMALL).changes == []
+    without = convergence.apply(engine, settings, replace(SMALL, teams=None), prune=True)
+    assert without == Difference()  # what a manifest does not say stays as it is
     pruned = convergence.apply(engine, settings, SMALL, prune=True)
     assert pruned.changes == [Change("sign-up of grace", "signed up", None)]
     assert [error.message for error in pruned.wanting] == [
@@ -240,6 +242,14 @@ def test_without_the_kit_the_rest_is_registered(engine: Engine, settings: Settin
     assert convergence.apply(engine, settings, titanic).changes == []
 
 
+def test_what_is_no_file_is_no_manifest(tmp_path: Path) -> None:
+    (tmp_path / "folder.yml").mkdir()
+    (tmp_path / "lost.yml").symlink_to(tmp_path / "nowhere")
+    for name, reason in (("folder", "Is a directory"), ("lost", "No such file or directory")):
+        with pytest.raises(InvalidValue, match=rf"{name}\.yml cannot be read: {reason}\.$"):
+            manifest.load(name, tmp_path)
+
+
 @pytest.mark.usefixtures("kit")
 def test_a_team_that_is_not_there_is_told_and_the_rest_is_applied(
     engine: Engine, settings: Settings
@@ -249,6 +259,12 @@ def test_a_team_that_is_not_there_is_told_and_the_rest_is_applied(
     with reading(engine) as session:
         assert session.scalars(select(Event.name)).all() == ["spring"]
         assert session.scalars(select(EventTeam)).all() == []
+    with session_scope(engine) as session:
+        people.create_user(session, "ada", "ada@example.org")
+    difference = convergence.apply(engine, settings, SMALL)
+    assert [str(error) for error in difference.wanting] == [
+        "ada of the team ada is not approved.\nApprove first: inv approve-user ada"
+    ]
 
 
 # The manual's sequences. What an older sequence had added before stands in the first line.
@@ -425,6 +441,9 @@ def test_the_commands(migrated_sqlite: Path, tmp_path: Path, make_kit: MakeKit) 
         environment = {**os.environ, "DATABOARD_DEPLOYMENT_PATH": str(tmp_path)}
         return subprocess.run(command, env=environment, capture_output=True, text=True)
 
+    looked = inv("plan", "titanic")
+    assert looked.returncode == 2
+    assert looked.stdout.endswith("Get it: inv fetch-problem titanic\n")
     absent = inv("apply", "titanic")
     assert absent.returncode == 1
     assert absent.stdout.splitlines()[0] == "+ workflow element type feature_extractor: code"
@@ -445,5 +464,5 @@ def test_the_commands(migrated_sqlite: Path, tmp_path: Path, make_kit: MakeKit) 
     assert (same.returncode, same.stdout) == (0, "titanic is as its manifest says.\n")
     listed = inv("plan")
     assert listed.returncode == 0
-    assert re.search(r"titanic +titanic +there +open\n", listed.stdout)
-    assert re.search(r"HEP_tracking +HEP_tracking +- +-\n", listed.stdout)
+    assert re.search(r"titanic +there +open +titanic\n", listed.stdout)
+    assert re.search(r"HEP_tracking +- +- +HEP_tracking\n", listed.stdout)

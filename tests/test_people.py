@@ -82,7 +82,7 @@ def test_all_members_are_approved_before_their_team_signs_up(
 
 
 Do = Callable[[Session], object]
-ADDRESS = "Write name@host.domain."
+ADDRESS = "Write name@host.domain in ASCII; a host of other letters begins with xn--."
 MISTAKES: list[tuple[Do, type[DataboardError], str]] = [
     (
         lambda session: people.create_user(session, "saffron", "other@example.org"),
@@ -116,6 +116,13 @@ MISTAKES: list[tuple[Do, type[DataboardError], str]] = [
         "The password is too short.\nUse at least 8 characters.",
     ),
     (
+        lambda session: people.create_user(
+            session, "a", "o@example.org", password="secret\udcff12"
+        ),
+        InvalidValue,
+        "The password is not text.\nType it in UTF-8.",
+    ),
+    (
         lambda session: people.approve_user(session, "safron"),
         NotFound,
         "There is no user 'safron'.\nDid you mean saffron?",
@@ -137,6 +144,7 @@ MISTAKES: list[tuple[Do, type[DataboardError], str]] = [
     ),
 ]
 ADDRESSES = ("", "saffron", "a@b", "a@@b.org", "a b@c.org", "<a>@c.org", "a@c.org\nBcc: x")
+ADDRESSES += ("a..b@c.org", ".a@c.org", "a.@c.org", "\xe4@c.org", "a@b\xfccher.org", "a@-c.org")
 ADDRESSES += ("a\x1bb@c.org", "a\udcff@c.org", "a@c..org", "a" * 250 + "@c.org", "A@-\xe9.org")
 MISTAKES += [
     (

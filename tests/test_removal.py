@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,7 +48,13 @@ CASES: dict[str, tuple[Find, tuple[str, ...], dict[str, int], int]] = {
     ),
     "the user saffron": (
         lambda *at: removal.of_user(*at, "saffron"),
-        ("4 submissions with scores and files (4 scored)", "2 credits", "2 sign-ups", "1 team"),
+        (
+            "the place in the team spices",
+            "4 submissions with scores and files (4 scored)",
+            "2 credits",
+            "2 sign-ups",
+            "1 team: saffron",
+        ),
         {
             "event_team": 2,
             "submission": 4,
@@ -76,7 +83,7 @@ CASES: dict[str, tuple[Find, tuple[str, ...], dict[str, int], int]] = {
             "4 submissions with scores and files (4 scored)",
             "1 credit",
             "2 sign-ups",
-            "1 event",
+            "1 event: spring",
             "the folder {deployment}/ramp-kits/spring",
             "the folder {deployment}/ramp-data/spring",
         ),
@@ -162,6 +169,23 @@ def test_what_is_rolled_back_keeps_its_files(engine: Engine, settings: Settings)
         raise RuntimeError("the power is gone")
     assert counts(engine) == everything()
     assert len([*settings.submissions_path.glob("submission_*")]) == 8
+
+
+def test_files_that_cannot_be_removed_are_named_and_the_others_go(
+    engine: Engine, settings: Settings
+) -> None:
+    with database.reading(engine) as session:
+        first, *others = removal.of_event(session, settings, "autumn").paths
+    shutil.rmtree(first)
+    first.write_text("no folder")  # which not even root removes as one
+    with pytest.raises(DataboardError) as caught, database.session_scope(engine) as session:
+        removal.carry_out(session, removal.of_event(session, settings, "autumn"))
+    assert str(caught.value) == (
+        f"Deleted the event autumn, but 1 folder cannot be removed: {first} (Not a directory).\n"
+        "Nothing refers to what is left: remove it by hand."
+    )
+    assert not any(path.exists() for path in others)
+    assert counts(engine)["event"] == 1
 
 
 def test_a_problem_keeps_its_kit_by_default(engine: Engine, settings: Settings) -> None:

@@ -56,6 +56,13 @@ def test_csv_and_json_are_not_rounded(capsys: pytest.CaptureFixture[str]) -> Non
     print_csv(BOARD)
     rows = list(csv.DictReader(StringIO(capsys.readouterr().out)))
     assert rows[0]["nll"] == "0.12345678" and rows[1]["nll"] == ""
+    names = Board("", (Column("members", "members", wraps=True),), [(("ada", "emmy"),), ((),)])
+    print_csv(names)
+    assert capsys.readouterr().out == 'members\n"ada,emmy"\n""\n'
+    print_json(names)
+    assert json.loads(capsys.readouterr().out) == [{"members": ["ada", "emmy"]}, {"members": []}]
+    print_board(names)
+    assert capsys.readouterr().out.split() == ["members", "─" * 11, "ada,", "emmy", "-"]
     print_json(BOARD)
     rows = json.loads(capsys.readouterr().out)
     assert rows[0]["nll"] == 0.12345678 and rows[1]["nll"] is None
@@ -72,6 +79,15 @@ def test_titles_are_broken_before_columns_are_dropped(
     titles = ["who", "some long word", "another one"]
     cells = [["abc", "0.5 ± 1", "0123456"], ["d", "01234567", "e"]]
     assert fit(titles, cells, width) == (widths, is_tight)
+
+
+def test_texts_are_wrapped_before_columns_are_dropped() -> None:
+    titles = ["name", "title", "n", "members"]
+    cells = [["a" * 10, "some words " * 10, "1", "grace, ada, emmy, sofja, hypatia"]]
+    assert fit(titles, cells, 200, [1, 3]) == ([10, 110, 1, 32], False)
+    assert fit(titles, cells, 80, [1, 3]) == ([10, 36, 1, 20], True)
+    assert fit(titles, cells, 60, [1, 3]) == ([10, 39, 1], True)
+    assert fit(titles, cells, 10, [1, 3]) == ([10], True)
 
 
 def test_a_narrow_terminal_says_what_it_does_not_show() -> None:
