@@ -155,6 +155,8 @@ def test_made_once_by_two_at_once_listed_and_pruned(
     assert made == [environments.python_of(settings, OLD)] * 2
     assert news.count("python -m venv") == 1 and any("pandas" in line for line in news)
     assert names_in(settings.environments_path) == [environments.key(OLD)]
+    program = made[0].with_name("ramp-test")  # it was made in another folder
+    assert subprocess.run([program, "--help"], capture_output=True, check=False).returncode == 0
 
     # a kit that runs with nothing newer
     kit = make_kit(
