@@ -15,7 +15,7 @@ FLOORS = [
     {"errors", "names", "files", "config", "yamlfile"},
     {
         *("model", "migration", "database", "dump", "lookup"),
-        *("kits", "submitted", "predictions", "apart"),
+        *("kits", "folds", "submitted", "predictions", "apart"),
     },
     {
         *(

@@ -25,7 +25,6 @@ from databoard.fleet.runbook import Action, Executor, Failed, Push, Reporter, Ru
 from databoard.kitdata import ways
 from databoard.kitpack import Pack, packed
 from databoard.kittree import PRIVATE
-from databoard.names import check_name
 
 
 @dataclass
@@ -96,7 +95,7 @@ def plan_problem(
 
 def find_kit(name: str, settings: Settings) -> Path:
     """The kit on this machine. Raises InvalidValue, KitError."""
-    return kits.find_kit(check_name("problem", name), settings.kits_path)
+    return kits.find_kit(name, settings.kits_path)
 
 
 @contextmanager
