@@ -9,11 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import importlib.util
-import re
 import shutil
-import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +25,7 @@ from databoard.kittree import (
     CHUNK,
     DIGEST,
     DIGEST_IN_KIT,
+    PAGE,
     Copy,
     Where,
     digest_of,
@@ -37,9 +34,9 @@ from databoard.kittree import (
     is_private_in_kit,
     is_public,
 )
+from databoard.notebook import render, replace
 
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a zip can tell
-NOT_RENDERED = "no notebook rendered: nbconvert is not installed"
 
 
 @dataclass(frozen=True)
@@ -79,14 +76,13 @@ def pack(name: str, kit: Path, data: Path | None, folder: Path) -> Pack:
         Copy(name, root, folder / "data", lambda where: True, digests=of_data).folder(root)
     digest = digest_of(of_kit.digests, of_data)
     make_bundle(copy, copy / BUNDLE, name)
-    notebook = copy / f"{name}_starting_kit.ipynb"
-    note = render_notebook(notebook) if notebook.is_file() else ""
+    note = render(copy, name)
     # Folders in data/ are not seen by a worker that looks whether a kit has changed; the digest
     # beside problem.py is.
     digests = folder / DIGEST, copy / DIGEST_IN_KIT
     for path in digests:
         path.write_text(f"{digest}\n")
-    for path in (*digests, copy / BUNDLE, notebook.with_suffix(".html")):
+    for path in (*digests, copy / BUNDLE, copy / f"{name}{PAGE}"):
         if path.is_file():
             with open(path, "rb") as file:
                 finish(path, hashlib.file_digest(file, "sha256").digest())
@@ -102,11 +98,9 @@ def bundle(name: str, settings: Settings) -> tuple[Path, tuple[str, ...]]:
     kit = kits.place_kit(kits.find_kit(name, settings.kits_path), settings.kits_path)
     with workplace(name) as folder:
         result = pack(name, kit, None, folder)
-        for file in (BUNDLE, f"{name}_starting_kit.html"):
+        for file in (BUNDLE, f"{name}{PAGE}"):
             if (folder / "kit" / file).is_file():
-                new = kit / f".{file}.new"
-                shutil.copy2(folder / "kit" / file, new)
-                new.rename(kit / file)  # readers see the old one or the new one
+                replace(kit / file, folder / "kit" / file)
     return kit / BUNDLE, result.notes
 
 
@@ -123,27 +117,6 @@ def make_bundle(kit: Path, path: Path, name: str) -> None:
                 bundle.open(member, "w", force_zip64=True) as inside,
             ):
                 shutil.copyfileobj(file, inside, CHUNK)
-
-
-def render_notebook(notebook: Path) -> str:
-    """Write NOTEBOOK.html beside it; nothing in it is run. Returns why not, if it cannot be."""
-    if importlib.util.find_spec("nbconvert") is None:
-        return NOT_RENDERED
-    done = subprocess.run(
-        # -P: a kit's files do not stand in for modules
-        [sys.executable, "-P", "-m", "nbconvert", "--to=html", str(notebook)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    if not done.returncode:
-        return ""
-    lines = [line.strip() for line in done.stdout.splitlines() if line.strip()] or ["it failed"]
-    errors = [line for line in lines if re.match(r"[\w.]+: ", line)]
-    return f"no notebook rendered: {(errors or lines)[-1]}"
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from tasks.command import command, opened
 )
 def fetch_problem(ctx, name, url="", revision=""):
     """Get a kit with git, or bring it up to date."""
-    from databoard import config, kitsource
+    from databoard import config, kitsource, notebook
 
     fetched = kitsource.fetch(config.load(), name, url, revision)
     short, before = fetched.revision[:12], fetched.before[:12]
@@ -20,17 +20,9 @@ def fetch_problem(ctx, name, url="", revision=""):
         print(f"The kit {name} is at {short} already.")
     else:
         print(f"The kit {name} is at {short}{before and f', it was at {before}'}.")
-    note = render(fetched.folder)
-    print(f"See what it holds: inv check-problem {name}{note}")
-
-
-def render(kit) -> str:
-    """Render the notebook of a kit; a line about why not."""
-    from databoard.kitpack import render_notebook
-
-    notebook = kit / f"{kit.name}_starting_kit.ipynb"
-    note = render_notebook(notebook) if notebook.is_file() else ""
-    return note and f"\n{kit.name}: {note}"
+    if note := notebook.render(fetched.folder, name):
+        print(f"{name}: {note}")
+    print(f"See what it holds: inv check-problem {name}")
 
 
 @command(help={"name": "Name of the kit."})

@@ -37,6 +37,7 @@ FLOORS = [
             "kittree",
             "kitcheck",
             "kitsource",
+            "notebook",
             "listing",
             "removal",
         ),

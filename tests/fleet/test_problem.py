@@ -21,7 +21,8 @@ from databoard.errors import DataboardError, InvalidValue, KitError
 from databoard.fleet import inventory, problem
 from databoard.fleet.problem import ProblemPlan, Published
 from databoard.fleet.runbook import Failed
-from databoard.kitpack import NOT_RENDERED, workplace
+from databoard.kitpack import workplace
+from databoard.notebook import HEAD, NOT_RENDERED
 from tests.fleet.site import Listener
 
 pytestmark = pytest.mark.slow
@@ -683,12 +684,12 @@ def test_a_notebook_is_rendered_if_it_can_be(place: Place, monkeypatch: pytest.M
         place.folder / "modules/nbconvert.py",
         "import sys\n"
         "if '# Broken' in open(sys.argv[-1]).read(): raise ValueError('no notebook')\n"
-        "open(sys.argv[-1][:-5] + 'html', 'w').write(sys.argv[1])\n",
+        "open(sys.argv[-1][:-5] + 'html', 'w').write('<head>' + sys.argv[1])\n",
     )
     monkeypatch.setenv("PYTHONPATH", str(place.folder / "modules"))
     monkeypatch.syspath_prepend(place.folder / "modules")
     assert good(place.publish()).notes == ()
-    assert page.read_text() == "--to=html" and page.stat().st_mode & 0o777 == 0o644
+    assert page.read_text() == f"{HEAD}--to=html" and page.stat().st_mode & 0o777 == 0o644
     assert not (kit / page.name).exists()
     write(kit / "small_starting_kit.ipynb", "# Broken")
     assert good(place.publish()).notes == ("no notebook rendered: ValueError: no notebook",)
