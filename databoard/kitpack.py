@@ -13,10 +13,10 @@ import shutil
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from databoard import kits
+from databoard import environments, kits, notebook
 from databoard.config import Settings, cache_folder
 from databoard.errors import DataboardError
 from databoard.kitdata import make_data
@@ -34,7 +34,6 @@ from databoard.kittree import (
     is_private_in_kit,
     is_public,
 )
-from databoard.notebook import render, replace
 
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a zip can tell
 
@@ -48,21 +47,25 @@ class Pack:
     digest: str
     size: int  # bytes
     notes: tuple[str, ...] = ()  # what a person ought to know
+    requirements: str | None = None  # of the environment that it was checked in
 
 
 @contextmanager
-def packed(name: str, kit: Path, settings: Settings) -> Iterator[Pack]:
-    """The kit, checked and copied to a folder that is there meanwhile.
+def packed(
+    name: str, kit: Path, settings: Settings, requirements: str | None = None
+) -> Iterator[Pack]:
+    """The kit, checked in its environment and copied to a folder that is there meanwhile.
 
-    Raises KitError; DataboardError when it is packed by somebody else just now.
+    Raises KitError, EnvironmentFailed; DataboardError when it is packed by somebody else just now.
     """
     with workplace(name) as folder:
-        made = make_data(kit, settings.data_path)
-        kits.inspect_kit(kit, settings.data_path)
+        python = environments.ensure(settings, requirements)
+        made = make_data(kit, settings.data_path, python)
+        kits.inspect_kit(kit, settings.data_path, python)
         place = kits.data_path_of(kit, settings.data_path)
         result = pack(name, kit, place if place != kit else None, folder)
         notes = [f"made its data with {way}" for way in made]
-        yield Pack(name, folder, result.digest, result.size, (*notes, *result.notes))
+        yield replace(result, notes=(*notes, *result.notes), requirements=requirements)
 
 
 def pack(name: str, kit: Path, data: Path | None, folder: Path) -> Pack:
@@ -76,7 +79,7 @@ def pack(name: str, kit: Path, data: Path | None, folder: Path) -> Pack:
         Copy(name, root, folder / "data", lambda where: True, digests=of_data).folder(root)
     digest = digest_of(of_kit.digests, of_data)
     make_bundle(copy, copy / BUNDLE, name)
-    note = render(copy, name)
+    note = notebook.render(copy, name)
     # Folders in data/ are not seen by a worker that looks whether a kit has changed; the digest
     # beside problem.py is.
     digests = folder / DIGEST, copy / DIGEST_IN_KIT
@@ -100,7 +103,7 @@ def bundle(name: str, settings: Settings) -> tuple[Path, tuple[str, ...]]:
         result = pack(name, kit, None, folder)
         for file in (BUNDLE, f"{name}{PAGE}"):
             if (folder / "kit" / file).is_file():
-                replace(kit / file, folder / "kit" / file)
+                notebook.replace(kit / file, folder / "kit" / file)
     return kit / BUNDLE, result.notes
 
 

@@ -135,7 +135,12 @@ def inspect_kit(kit: Path, data_path: Path, python: Path = PYTHON) -> KitSummary
     Raises KitError: an attribute is missing or wrong, the data is absent, a fold is out of
     range, the starting kit lacks an element, or the kit's own code fails.
     """
-    found = ask("databoard.kits", kit, data_path_of(kit, data_path), python)
+    return look_at(kit, data_path_of(kit, data_path), python)
+
+
+def look_at(kit: Path, place: Path, python: Path) -> KitSummary:
+    """The same, where the folder that holds `data/` is known."""
+    found = ask("databoard.kits", kit, place, python)
     if "error" in found:
         raise KitError(found["error"], found["hint"])
     found["elements"] = tuple(Element(**element) for element in found["elements"])

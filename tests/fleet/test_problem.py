@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from databoard import config, database, events, kits
+from databoard import config, database, environments, events, kits
 from databoard.config import ROOT, Settings
 from databoard.errors import DataboardError, InvalidValue, KitError
 from databoard.fleet import inventory, problem
@@ -580,6 +580,31 @@ def test_a_kit_that_does_not_load_there_is_not_switched_to(opened: Place) -> Non
     assert "The step try failed" in str(outcome.error)
     assert "of the kit small cannot be imported: ImportError: too old" in str(outcome.error)
     assert "too old" not in (opened.served / "problem.py").read_text()
+
+
+def test_a_kit_is_loaded_in_its_environment_here_and_there(opened: Place) -> None:
+    """A Python with a variable stands in for one with other packages."""
+    needs = "old==1"
+
+    def make(settings: Settings, variable: str) -> None:
+        python = environments.python_of(settings, needs)
+        write(python, f'#!/bin/sh\n{variable}=1 exec {sys.executable} "$@"\n').chmod(0o755)
+
+    def publish() -> Published:
+        listener = Listener()
+        target, force = opened.target(), True
+        return problem.publish_problem(target, "small", opened.settings, force, listener, needs)
+
+    file = opened.settings.kits_path / "small/problem.py"
+    write(file, f"{file.read_text()}import os\nos.environ['OLD']\n")
+    with pytest.raises(KitError, match="cannot be imported: KeyError: 'OLD'"):
+        opened.publish(force=True)
+    make(opened.settings, "OLD")
+    good(publish())  # it is not made there yet
+    make(opened.there, "OTHER")
+    assert "cannot be imported: KeyError: 'OLD'" in str(publish().error)
+    make(opened.there, "OLD")
+    good(publish())
 
 
 def test_a_database_that_does_not_answer_is_told(opened: Place) -> None:
