@@ -9,29 +9,46 @@ from pathlib import Path
 from typing import Any
 
 from databoard.errors import KitError
+from databoard.names import one_line
 
 PYTHON = Path(sys.executable)  # that runs Databoard; a kit may need another
 ROOT = Path(__file__).resolve().parent.parent
+LOAD_SECONDS = 600  # that a kit and its data may take
 
 
 def ask(module: str, kit: Path, data: Path, python: Path) -> dict[str, Any]:
     """What `module`, run on a kit by `python`, answers. Raises KitError when it does not."""
     # Looking at a kit leaves nothing in its folder.
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(
-        [str(python), "-m", module, str(kit), str(data)],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        env=environment,
-    )
+    try:
+        done = subprocess.run(
+            # -P: the files of a kit do not stand in for modules
+            [str(python), "-P", "-m", module, str(kit.absolute()), str(data.absolute())],
+            cwd=kit,  # as when it is trained
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env=environment,
+            timeout=LOAD_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise KitError(*too_slow(kit.name)) from None
     try:
         return dict(json.loads(done.stdout))
     except ValueError:
-        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+        last = one_line((done.stderr.strip().splitlines() or ["no output"])[-1])
         raise KitError(
             f"The kit {kit.name} ended its process (exit {done.returncode}): {last}"
         ) from None
+
+
+def too_slow(name: str) -> tuple[str, str]:
+    """What to say of a kit that is not loaded in time, and the hint."""
+    return (
+        f"The kit {name} and its data were not loaded within {LOAD_SECONDS} seconds.",
+        "Does its problem.py hang? Let it read less.",
+    )
 
 
 def answer(do: Callable[[], Any]) -> None:

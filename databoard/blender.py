@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from databoard import kits
+from databoard import folds, kits
 from databoard.config import ROOT
 from databoard.errors import DataboardError, KitError
 from databoard.predictions import BadPredictions, read_predictions
@@ -125,7 +125,7 @@ def answer(request: Request, report: Callable[[int], None]) -> Blended:
     problem = kits.load_problem(kit)
     data = kits.load_data(problem, Path(request.data), kit.name)
     official = [one for one in problem.score_types if str(one.name) == request.score]
-    if kits.digest_of(data.folds) != request.folds_digest or not official:
+    if folds.digest_of(data.folds) != request.folds_digest or not official:
         raise KitError(
             f"The folds or scores of the kit {kit.name} are not those of the event any more.",
             f"Take them over: inv add-event {kit.name} EVENT --force",

@@ -118,6 +118,7 @@ def ensure(
             folder = Path(tempfile.mkdtemp(dir=settings.environments_path, prefix=prefix))
             try:
                 _make(folder, _wanted(requirements), report)
+                _rename_in_scripts(folder / "venv", place / "venv")
                 shutil.rmtree(place, ignore_errors=True)  # it had no Python
                 folder.chmod(0o755)
                 folder.rename(place)
@@ -178,6 +179,14 @@ def _make(folder: Path, wanted: Sequence[str], report: Report) -> None:
     _run([*pip, "--progress-bar=off", "--prefer-binary", f"--requirement={list_}"], wanted, report)
     # Nothing of the kit is run yet; what is missing here would be missing for each submission.
     _run([str(python), "-c", TRY], wanted, report)
+
+
+def _rename_in_scripts(venv: Path, place: Path) -> None:
+    """Let its programs, such as ramp-test, name the Python of the place that it is moved to."""
+    for file in (*venv.glob("bin/*"), venv / "pyvenv.cfg"):
+        if file.is_file() and not file.is_symlink():
+            text = file.read_bytes()
+            file.write_bytes(text.replace(os.fsencode(venv), os.fsencode(place)))
 
 
 def _run(command: Sequence[str], wanted: Sequence[str], report: Report) -> None:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from databoard import kits
+from databoard import folds, kits
 from databoard.apart import PYTHON, answer, ask
 from databoard.errors import KitError
 from databoard.kitdata import has_data
@@ -39,7 +39,8 @@ def check(kit: Path, data_path: Path, python: Path = PYTHON) -> Report:
 
 def look(kit: Path, place: Path) -> Report:
     """The report, in this process."""
-    notes = [] if any(kit.glob("*.ipynb")) else ["it has no notebook"]
+    notebook = kit / f"{kit.name}_starting_kit.ipynb"
+    notes = [] if notebook.is_file() else [f"it has no notebook {notebook.name}"]
     read: set[Path] = set()
     try:
         with_data = _noting_reads(place / "data", read)
@@ -58,6 +59,8 @@ def look(kit: Path, place: Path) -> Report:
     for name in ("Predictions", "get_cv", "get_train_data", "get_test_data"):
         if hasattr(problem, name) and not callable(getattr(problem, name)):
             faults.append(f"{name} of problem.py cannot be called.")
+    if hasattr(problem, "problem_title"):
+        faults += _caught(lambda: kits.title_of(problem, kit.name))
     faults += _faults_of_elements(problem, kit)
     if hasattr(problem, "score_types"):
         faults += _caught(lambda: kits.score_types_of(problem, kit.name))
@@ -70,7 +73,7 @@ def look(kit: Path, place: Path) -> Report:
         data = kits.read_data(problem, place, kit.name)
     except KitError as error:
         return Report((*faults, error.message), tuple(notes))
-    faults += kits.faults_of_folds(data, kit.name)
+    faults += folds.faults_of(data.folds, len(data.y_train), kit.name)
     if faults:
         return Report(tuple(faults), tuple(notes))
     summary = kits.summary_of(problem, kit, data)

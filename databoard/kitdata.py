@@ -14,6 +14,7 @@ from databoard import kits
 from databoard.apart import PYTHON
 from databoard.config import ROOT
 from databoard.errors import KitError
+from databoard.names import one_line
 
 DOWNLOAD, PREPARE = "download_data.py", "prepare_data() of problem.py"
 CALL = (
@@ -87,7 +88,7 @@ def _run(way: str, kit: Path, python: Path) -> None:
         )
         if done.returncode:
             lines = done.stdout.decode(errors="replace").rstrip().splitlines()[-20:]
-            said = "\n    ".join(lines) or "It printed nothing."
+            said = "\n    ".join(map(one_line, lines)) or "It printed nothing."
             raise KitError(
                 f"{way} of the kit {kit.name} failed (exit {done.returncode}):\n    {said}",
                 f"Mend it in {kit}, or put the data into {kit / 'data'}.",

@@ -9,18 +9,14 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import importlib.util
-import re
 import shutil
-import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from databoard import kits
+from databoard import environments, kits, notebook
 from databoard.config import Settings, cache_folder
 from databoard.errors import DataboardError
 from databoard.kitdata import make_data
@@ -29,6 +25,7 @@ from databoard.kittree import (
     CHUNK,
     DIGEST,
     DIGEST_IN_KIT,
+    PAGE,
     Copy,
     Where,
     digest_of,
@@ -39,7 +36,6 @@ from databoard.kittree import (
 )
 
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a zip can tell
-NOT_RENDERED = "no notebook rendered: nbconvert is not installed"
 
 
 @dataclass(frozen=True)
@@ -51,21 +47,25 @@ class Pack:
     digest: str
     size: int  # bytes
     notes: tuple[str, ...] = ()  # what a person ought to know
+    requirements: str | None = None  # of the environment that it was checked in
 
 
 @contextmanager
-def packed(name: str, kit: Path, settings: Settings) -> Iterator[Pack]:
-    """The kit, checked and copied to a folder that is there meanwhile.
+def packed(
+    name: str, kit: Path, settings: Settings, requirements: str | None = None
+) -> Iterator[Pack]:
+    """The kit, checked in its environment and copied to a folder that is there meanwhile.
 
-    Raises KitError; DataboardError when it is packed by somebody else just now.
+    Raises KitError, EnvironmentFailed; DataboardError when it is packed by somebody else just now.
     """
     with workplace(name) as folder:
-        made = make_data(kit, settings.data_path)
-        kits.inspect_kit(kit, settings.data_path)
+        python = environments.ensure(settings, requirements)
+        made = make_data(kit, settings.data_path, python)
+        kits.inspect_kit(kit, settings.data_path, python)
         place = kits.data_path_of(kit, settings.data_path)
         result = pack(name, kit, place if place != kit else None, folder)
         notes = [f"made its data with {way}" for way in made]
-        yield Pack(name, folder, result.digest, result.size, (*notes, *result.notes))
+        yield replace(result, notes=(*notes, *result.notes), requirements=requirements)
 
 
 def pack(name: str, kit: Path, data: Path | None, folder: Path) -> Pack:
@@ -79,14 +79,13 @@ def pack(name: str, kit: Path, data: Path | None, folder: Path) -> Pack:
         Copy(name, root, folder / "data", lambda where: True, digests=of_data).folder(root)
     digest = digest_of(of_kit.digests, of_data)
     make_bundle(copy, copy / BUNDLE, name)
-    notebook = copy / f"{name}_starting_kit.ipynb"
-    note = render_notebook(notebook) if notebook.is_file() else ""
+    note = notebook.render(copy, name)
     # Folders in data/ are not seen by a worker that looks whether a kit has changed; the digest
     # beside problem.py is.
     digests = folder / DIGEST, copy / DIGEST_IN_KIT
     for path in digests:
         path.write_text(f"{digest}\n")
-    for path in (*digests, copy / BUNDLE, notebook.with_suffix(".html")):
+    for path in (*digests, copy / BUNDLE, copy / f"{name}{PAGE}"):
         if path.is_file():
             with open(path, "rb") as file:
                 finish(path, hashlib.file_digest(file, "sha256").digest())
@@ -102,11 +101,9 @@ def bundle(name: str, settings: Settings) -> tuple[Path, tuple[str, ...]]:
     kit = kits.place_kit(kits.find_kit(name, settings.kits_path), settings.kits_path)
     with workplace(name) as folder:
         result = pack(name, kit, None, folder)
-        for file in (BUNDLE, f"{name}_starting_kit.html"):
+        for file in (BUNDLE, f"{name}{PAGE}"):
             if (folder / "kit" / file).is_file():
-                new = kit / f".{file}.new"
-                shutil.copy2(folder / "kit" / file, new)
-                new.rename(kit / file)  # readers see the old one or the new one
+                notebook.replace(kit / file, folder / "kit" / file)
     return kit / BUNDLE, result.notes
 
 
@@ -123,27 +120,6 @@ def make_bundle(kit: Path, path: Path, name: str) -> None:
                 bundle.open(member, "w", force_zip64=True) as inside,
             ):
                 shutil.copyfileobj(file, inside, CHUNK)
-
-
-def render_notebook(notebook: Path) -> str:
-    """Write NOTEBOOK.html beside it; nothing in it is run. Returns why not, if it cannot be."""
-    if importlib.util.find_spec("nbconvert") is None:
-        return NOT_RENDERED
-    done = subprocess.run(
-        # -P: a kit's files do not stand in for modules
-        [sys.executable, "-P", "-m", "nbconvert", "--to=html", str(notebook)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    if not done.returncode:
-        return ""
-    lines = [line.strip() for line in done.stdout.splitlines() if line.strip()] or ["it failed"]
-    errors = [line for line in lines if re.match(r"[\w.]+: ", line)]
-    return f"no notebook rendered: {(errors or lines)[-1]}"
 
 
 @contextmanager

@@ -5,21 +5,23 @@ Its code is its maintainer's, trusted like our own; it is still loaded in a proc
 (`inspect_kit`), since it imports heavy libraries and may fail in any way.
 """
 
-import hashlib
 import importlib.util
 import os
 import shutil
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from databoard import folds
 from databoard.apart import PYTHON, answer, ask
-from databoard.errors import KitError
+from databoard.errors import InvalidValue, KitError
+from databoard.folds import Fold
+from databoard.names import check_name, check_title, one_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,22 +84,23 @@ class Data:
     """A kit's data, read once. X may be anything; y and folds are arrays.
 
     `y_train` is of shape (n_train, ...), `y_test` of (n_test, ...) or None; a fold is a pair
-    of integer arrays, the training and the validation rows of `y_train`.
+    of integer arrays, the training and the validation rows of `y_train`, where `folds.faults_of`
+    finds no fault.
     """
 
     X_train: Any
     y_train: "np.ndarray"
     X_test: Any
     y_test: "np.ndarray | None"
-    folds: "list[tuple[np.ndarray, np.ndarray]]"
+    folds: list[Fold]
 
 
 def find_kit(name: str, kits_path: Path) -> Path:
     """The folder of the kit `name`: in the deployment, or else shipped with Databoard.
 
-    Raises KitError when it is in neither.
+    Raises InvalidValue (it cannot be a name), KitError (it is in neither).
     """
-    path = kits_path / name
+    path = kits_path / check_name("problem", name)
     for place in (path, SHIPPED / name):
         if (place / "problem.py").is_file():
             return place
@@ -132,7 +135,12 @@ def inspect_kit(kit: Path, data_path: Path, python: Path = PYTHON) -> KitSummary
     Raises KitError: an attribute is missing or wrong, the data is absent, a fold is out of
     range, the starting kit lacks an element, or the kit's own code fails.
     """
-    found = ask("databoard.kits", kit, data_path_of(kit, data_path), python)
+    return look_at(kit, data_path_of(kit, data_path), python)
+
+
+def look_at(kit: Path, place: Path, python: Path) -> KitSummary:
+    """The same, where the folder that holds `data/` is known."""
+    found = ask("databoard.kits", kit, place, python)
     if "error" in found:
         raise KitError(found["error"], found["hint"])
     found["elements"] = tuple(Element(**element) for element in found["elements"])
@@ -180,7 +188,7 @@ def load_data(problem: ModuleType, path: Path, name: str) -> Data:
     Raises KitError: a loader fails, labels and folds do not fit, or a fold overlaps itself.
     """
     data = read_data(problem, path, name)
-    for fault in faults_of_folds(data, name):
+    for fault in folds.faults_of(data.folds, len(data.y_train), name):
         raise KitError(fault, "See get_cv.")
     return data
 
@@ -194,49 +202,16 @@ def read_data(problem: ModuleType, path: Path, name: str) -> Data:
         X_test, y_test = problem.get_test_data(path=str(path))
         y_train = np.asarray(y_train)
         y_test = None if y_test is None else np.asarray(y_test)
-        folds = [
-            (np.asarray(train_is), np.asarray(valid_is))
-            for train_is, valid_is in problem.get_cv(X_train, y_train)
-        ]
     except (Exception, SystemExit) as error:
         raise KitError(
             f"The kit {name} cannot read its data in {path}: {_where(error, path)}",
             "Try its README: some kits download their data first.",
         ) from error
-    return Data(X_train, y_train, X_test, y_test, folds)
-
-
-def faults_of_folds(data: Data, name: str) -> Iterator[str]:
-    """Sentences about folds that cannot be trained and validated on."""
-    import numpy as np
-
-    if not data.folds:
-        yield f"The kit {name} has no cross-validation folds."
-    n_rows = len(data.y_train)
-    for number, fold in enumerate(data.folds):
-        both = np.concatenate(fold)
-        if not np.issubdtype(both.dtype, np.integer):
-            yield f"Fold {number} of the kit {name} holds no row numbers."
-        elif len(both) and (both.min() < 0 or both.max() >= n_rows):
-            yield (
-                f"Fold {number} of the kit {name} names rows outside of the {n_rows} training rows."
-            )
-        elif min(map(len, fold)) == 0 or np.intersect1d(*fold).size:
-            yield (
-                f"Fold {number} of the kit {name} is empty, or trains on rows that it validates."
-            )
-
-
-def digest_of(folds: "Sequence[tuple[np.ndarray, np.ndarray]]") -> str:
-    """A fingerprint of the cross-validation: SHA-256 of all row numbers."""
-    import numpy as np
-
-    digest = hashlib.sha256()
-    for fold in folds:
-        for rows in fold:
-            digest.update(f"{len(rows)}:".encode())
-            digest.update(np.ascontiguousarray(rows, dtype="<i8").tobytes())
-    return digest.hexdigest()
+    try:
+        drawn = [folds.rows_of(fold) for fold in problem.get_cv(X_train, y_train)]
+    except (Exception, SystemExit) as error:
+        raise KitError(f"get_cv of the kit {name} fails: {_where(error, path)}") from error
+    return Data(X_train, y_train, X_test, y_test, drawn)
 
 
 def summarise(kit: Path, data_path: Path) -> KitSummary:
@@ -255,13 +230,20 @@ def summarise(kit: Path, data_path: Path) -> KitSummary:
 def summary_of(problem: ModuleType, kit: Path, data: Data) -> KitSummary:
     """A loaded kit in short. Raises KitError."""
     return KitSummary(
-        title=str(problem.problem_title),
+        title=title_of(problem, kit.name),
         workflow=type(problem.workflow).__name__,
         elements=elements_of(problem, kit.name),
         score_types=score_types_of(problem, kit.name),
         n_folds=len(data.folds),
-        folds_digest=digest_of(data.folds),
+        folds_digest=folds.digest_of(data.folds),
     )
+
+
+def title_of(problem: ModuleType, name: str) -> str:
+    """The title of a loaded kit. Raises KitError."""
+    if not isinstance(problem.problem_title, str):
+        raise KitError(f"The problem_title of the kit {name} is no text.", "See problem.py.")
+    return _named(name, check_title, "problem", problem.problem_title)
 
 
 def elements_of(problem: ModuleType, name: str) -> tuple[Element, ...]:
@@ -269,6 +251,8 @@ def elements_of(problem: ModuleType, name: str) -> tuple[Element, ...]:
     names = getattr(problem.workflow, "element_names", None)
     if not names or not all(isinstance(element, str) for element in names):
         raise KitError(f"The workflow of the kit {name} has no element_names.", "See problem.py.")
+    for element in names:
+        _named(name, check_name, "workflow element", element)
     return tuple(Element.of(element) for element in names)
 
 
@@ -286,10 +270,27 @@ def score_types_of(problem: ModuleType, name: str) -> tuple[ScoreTypeOfKit, ...]
             for score in problem.score_types
         )
     except (AttributeError, TypeError, ValueError) as error:
-        raise KitError(f"A score type of the kit {name} is not complete: {error}") from error
+        raise KitError(
+            f"A score type of the kit {name} is not complete: {one_line(str(error))}"
+        ) from error
     if not score_types or len({score.name for score in score_types}) < len(score_types):
         raise KitError(f"The kit {name} has no score types, or two of the same name.")
+    for score in score_types:
+        _named(name, check_name, "score type", score.name)
+        if not score.minimum < score.maximum:
+            raise KitError(
+                f"The minimum {score.minimum} of the score type {score.name} of the kit {name} is "
+                f"not below its maximum {score.maximum}."
+            )
     return score_types
+
+
+def _named(kit: str, check: Callable[[str, str], str], kind: str, name: str) -> str:
+    """What the check gives. Raises KitError where it refuses."""
+    try:
+        return check(kind, name)
+    except InvalidValue as error:
+        raise KitError(f"In the kit {kit}: {error.message}", error.hint) from None
 
 
 def _where(error: BaseException, folder: Path) -> str:
@@ -300,7 +301,7 @@ def _where(error: BaseException, folder: Path) -> str:
         if Path(frame.filename).name == "problem.py" or str(folder) in frame.filename
     ]
     at = f" (line {frames[-1].lineno} of {Path(frames[-1].filename).name})" if frames else ""
-    return f"{type(error).__name__}: {error}{at}"
+    return one_line(f"{type(error).__name__}: {error}{at}")
 
 
 if __name__ == "__main__":

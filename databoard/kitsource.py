@@ -15,6 +15,7 @@ from databoard.names import check_name, printable
 
 COLLECTION = "https://github.com/ramp-kits"
 PROTOCOLS = "file:git:http:https:ssh"
+OURS = (".", ":(exclude)starting_kit.zip", ":(exclude)*_starting_kit.html")  # made anew here
 _URL = re.compile(r"(https?|ssh|git|file)://[^\s]+|([\w.-]+@)?[\w.-]+:(?!//)[^\s]+", re.ASCII)
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}", re.ASCII)
 
@@ -60,7 +61,7 @@ def fetch(settings: Settings, name: str, url: str = "", revision: str = "") -> F
 def _update(place: Path, url: str, revision: str) -> Fetched:
     git = ("-C", str(place))
     before = _commit(place, "HEAD")
-    changed = _git(*git, "status", "--porcelain", "--untracked-files=no").splitlines()
+    changed = _git(*git, "status", "--porcelain", "--untracked-files=no", "--", *OURS).splitlines()
     if changed:
         files = ", ".join(line[3:] for line in changed[:3])
         raise KitError(
@@ -72,11 +73,11 @@ def _update(place: Path, url: str, revision: str) -> Fetched:
     _git(*git, "fetch", "--quiet", "--tags", "--prune", "origin")
     _git(*git, "remote", "set-head", "origin", "--auto")
     after = _commit(place, revision or "origin/HEAD")
-    _git(*git, "checkout", "--quiet", "--detach", after)
+    _git(*git, "checkout", "--quiet", "--force", "--detach", after)
     try:
         _check_kit(place)
     except KitError:
-        _git(*git, "checkout", "--quiet", "--detach", before)
+        _git(*git, "checkout", "--quiet", "--force", "--detach", before)
         raise
     return Fetched(place, after, before)
 
@@ -90,6 +91,11 @@ def _checked(url: str) -> str:
         raise InvalidValue(
             f"{printable(url)} is no repository.",
             "Give https://host/path, ssh://host/path, user@host:path or a folder here.",
+        )
+    if re.match(r"\w+://[^/@]*:[^/@]*@", url):  # it would lie in the kit's .git for all to read
+        raise InvalidValue(
+            "The URL holds a password.",
+            "Give it to git instead: git config --global credential.helper store",
         )
     return url
 

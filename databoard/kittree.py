@@ -32,7 +32,7 @@ def is_private_in_kit(where: Where) -> bool:
 def is_left_out_of_kit(where: Where) -> bool:
     """Whether it is made anew: here, or by ramp-test on somebody's machine."""
     is_output = where.parts[:1] == ("submissions",) and where.name == "training_output"
-    return is_output or str(where) in (BUNDLE, DIGEST_IN_KIT)
+    return is_output or str(where) in (BUNDLE, DIGEST_IN_KIT) or _is_page(where)
 
 
 def is_public(where: Where) -> bool:
@@ -41,8 +41,12 @@ def is_public(where: Where) -> bool:
         return False
     if where.parts[0] == "submissions":
         return where.parts[1:2] == (kits.STARTING_KIT,)
-    is_page = len(where.parts) == 1 and where.name.endswith(PAGE)  # made of the notebook
-    return where != Where(BUNDLE) and not is_page
+    return where != Where(BUNDLE) and not _is_page(where)
+
+
+def _is_page(where: Where) -> bool:
+    """Whether it is made of the notebook."""
+    return len(where.parts) == 1 and where.name.endswith(PAGE)
 
 
 def digest_of(kit: Mapping[str, str], data: Mapping[str, str]) -> str:

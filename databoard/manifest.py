@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from databoard.config import ROOT, shown_path
-from databoard.errors import InvalidValue, NotFound
+from databoard.errors import DataboardError, InvalidValue, NotFound
 from databoard.event_settings import SETTINGS, Setting
 from databoard.model.problem import KINDS
 from databoard.names import check_name, printable, suggest
@@ -72,6 +73,16 @@ def load(name: str, folder: Path = FOLDER) -> Manifest:
                     f"Add it: {element}: code",
                 )
     return Manifest(name, **found)
+
+
+def environment_of(problem: str, folder: Path = FOLDER) -> str | None:
+    """The requirements that the first manifest of a problem with any names; None: there is none."""
+    for name in names(folder):
+        with contextlib.suppress(DataboardError):  # inv plan tells what is wrong with it
+            manifest = load(name, folder)
+            if manifest.problem == problem and manifest.environment:
+                return manifest.environment
+    return None
 
 
 def _name_of(kind: str) -> Reader:

@@ -126,6 +126,11 @@ def escaped(text: str) -> str:
     )
 
 
+def one_line(text: str) -> str:
+    """What a kit or a program said, on one line and without what would steer a terminal."""
+    return CONTROL.sub("�", " ".join(text.split()))
+
+
 def suggest(name: str, known: Sequence[str], title: str) -> str:
     """A hint: the nearest name if one is near, and what there is."""
     from difflib import get_close_matches

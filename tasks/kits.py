@@ -12,7 +12,7 @@ from tasks.command import command, opened
 )
 def fetch_problem(ctx, name, url="", revision=""):
     """Get a kit with git, or bring it up to date."""
-    from databoard import config, kitsource
+    from databoard import config, kitsource, notebook
 
     fetched = kitsource.fetch(config.load(), name, url, revision)
     short, before = fetched.revision[:12], fetched.before[:12]
@@ -20,27 +20,46 @@ def fetch_problem(ctx, name, url="", revision=""):
         print(f"The kit {name} is at {short} already.")
     else:
         print(f"The kit {name} is at {short}{before and f', it was at {before}'}.")
-    note = render(fetched.folder)
-    print(f"See what it holds: inv check-problem {name}{note}")
+    if note := notebook.render(fetched.folder, name):
+        print(f"{name}: {note}")
+    print(f"See what it holds: inv check-problem {name}")
 
 
-def render(kit) -> str:
-    """Render the notebook of a kit; a line about why not."""
-    from databoard.kitpack import render_notebook
-
-    notebook = kit / f"{kit.name}_starting_kit.ipynb"
-    note = render_notebook(notebook) if notebook.is_file() else ""
-    return note and f"\n{kit.name}: {note}"
+PACKAGES = {
+    "requirements": "File with the packages that it needs; by default those of its manifest, '': "
+    "Databoard's own."
+}
 
 
-@command(help={"name": "Name of the kit."})
-def prepare_data(ctx, name):
+def needed(name, requirements) -> str | None:
+    """What a kit's environment is made of: as given, or as its manifest says; None: our own."""
+    from databoard import manifest
+    from tasks.environments import read_requirements
+
+    wanted = read_requirements(requirements)
+    return (manifest.environment_of(name) if wanted is None else wanted) or None
+
+
+def python_for(settings, name, wanted):
+    """The Python of a kit's environment, which is made if it is not there."""
+    from databoard import environments
+    from tasks.environments import showing
+
+    with showing(f"the environment of {name}") as report:
+        return environments.ensure(settings, wanted, report)
+
+
+@command(help={"name": "Name of the kit."} | PACKAGES)
+def prepare_data(ctx, name, requirements=None):
     """Make the data of a kit, as the kit says."""
     from databoard import config, kitdata, kits
 
     settings = config.load()
     kit = kits.place_kit(kits.find_kit(name, settings.kits_path), settings.kits_path)
-    made = kitdata.make_data(kit, settings.data_path)
+    made = []
+    if kitdata.ways(kit, settings.data_path):
+        python = python_for(settings, name, needed(name, requirements))
+        made = kitdata.make_data(kit, settings.data_path, python)
     print(f"{name}: made its data with {' and '.join(made)}." if made else f"{name} has its data.")
 
 
@@ -55,22 +74,26 @@ def bundle_problem(ctx, name):
         print(f"{name}: {note}")
 
 
-@command(help={"name": "Name of the kit.", "json": "Print JSON."})
-def check_problem(ctx, name, json=False):
+@command(help={"name": "Name of the kit.", "json": "Print JSON."} | PACKAGES)
+def check_problem(ctx, name, requirements=None, json=False):
     """Say what is wrong with a kit, or what it is."""
     from databoard import config, kitcheck, kits
     from databoard.errors import KitError
 
     settings = config.load()
     kit = kits.find_kit(name, settings.kits_path)
-    report = kitcheck.check(kit, settings.data_path)
+    wanted = needed(name, requirements)
+    report = kitcheck.check(kit, settings.data_path, python_for(settings, name, wanted))
     if json:
         from dataclasses import asdict
         from json import dumps
 
         print(dumps(asdict(report), indent=2))
     if report.faults:
-        raise KitError("\n".join(report.faults), f"Mend it in {kit}.")
+        hint = f"Mend it in {kit}."
+        if wanted is None and any("Error: " in fault for fault in report.faults):
+            hint += f" Needs it older packages? inv check-problem {name} --requirements=FILE"
+        raise KitError("\n".join(report.faults), hint)
     if not json:
         print_kit(name, report)
 

@@ -1,5 +1,6 @@
 """Commands of ops: problems on the servers."""
 
+from tasks.kits import PACKAGES, needed
 from tasks.rollout import ON_HOSTS, chosen_target, finish_chore, ops_command, reporting
 
 
@@ -9,19 +10,23 @@ from tasks.rollout import ON_HOSTS, chosen_target, finish_chore, ops_command, re
         "problem": "Name of the kit, a folder in ramp-kits here or one shipped with Databoard.",
         "force": "Replace the data under events of the problem.",
     }
+    | PACKAGES
 )
-def publish_problem(ctx, problem, target="", hosts="", force=False, dry_run=False):
+def publish_problem(
+    ctx, problem, target="", hosts="", force=False, dry_run=False, requirements=None
+):
     """Send a kit and its data to a target."""
     from databoard import config
     from databoard.fleet import problem as problems
 
     chosen, settings = chosen_target(target, hosts), config.load()
+    wanted = needed(problem, requirements)
     if dry_run:
         with reporting() as reporter:
-            plan = problems.plan_problem(chosen, problem, settings, force, reporter)
+            plan = problems.plan_problem(chosen, problem, settings, force, reporter, wanted)
         return print_plan(problem, plan)
     with reporting() as reporter:
-        outcome = problems.publish_problem(chosen, problem, settings, force, reporter)
+        outcome = problems.publish_problem(chosen, problem, settings, force, reporter, wanted)
     for note in outcome.notes:
         print(f"{problem}: {note}")
     finish_chore(chosen, outcome)

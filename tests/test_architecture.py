@@ -15,7 +15,7 @@ FLOORS = [
     {"errors", "names", "files", "config", "yamlfile", "children", "keeping"},
     {
         *("model", "migration", "database", "dump", "lookup"),
-        *("kits", "submitted", "predictions", "apart", "pgtools"),
+        *("kits", "folds", "submitted", "predictions", "apart", "pgtools"),
     },
     {
         *(
@@ -37,6 +37,7 @@ FLOORS = [
             "kittree",
             "kitcheck",
             "kitsource",
+            "notebook",
             "listing",
             "removal",
         ),

@@ -269,6 +269,8 @@ EVENT = "There is no event 'autum'.\nDid you mean autumn?"
 NO_KIT = "There is no kit titanic in {world}/ramp-kits.\nGet it: inv fetch-problem titanic"
 BROKEN = "problem.py lacks get_cv.\nThere is no data in {world}/ramp-kits/broken/data: "
 BROKEN += "inv prepare-data broken\nMend it in {world}/ramp-kits/broken."
+NO_FILE = "The requirements 'nowhere' cannot be read: No such file or directory.\n"
+NO_FILE += "Give a text file with a package on each line."
 NO_MANIFEST = "There is no manifest 'titanik' in databoard/specific/events.\n"
 NO_MANIFEST += f"Did you mean 'titanic'? Manifests: {', '.join(manifest.names())}."
 NO_USER = "There is no user 'safron'.\nDid you mean saffron?"
@@ -352,9 +354,20 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
         "Move it away, then fetch it.",
         ("../small",): f"'../small' cannot be the name of a problem.\n{LETTERS}",
     },
-    "check-problem": {("titanic",): NO_KIT, ("broken",): BROKEN},
-    "prepare-data": {("titanic",): NO_KIT},
-    "bundle-problem": {("titanic",): NO_KIT},
+    "check-problem": {
+        ("titanic",): NO_KIT,
+        ("broken",): BROKEN,
+        ("small", "--requirements=nowhere"): NO_FILE,
+        ("/etc",): f"'/etc' cannot be the name of a problem.\n{LETTERS}",
+    },
+    "prepare-data": {
+        ("titanic",): NO_KIT,
+        ("..",): f"'..' cannot be the name of a problem.\n{LETTERS}",
+    },
+    "bundle-problem": {
+        ("titanic",): NO_KIT,
+        ("../small",): f"'../small' cannot be the name of a problem.\n{LETTERS}",
+    },
     "submit-deposited": {
         ("autum",): EVENT,
         ("autumn",): "The kit small brings no submissions along.\n"

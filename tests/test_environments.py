@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine
 
 from databoard import database, environments, events, kits
-from databoard.config import Settings
+from databoard.config import ROOT, Settings
 from databoard.environments import EnvironmentFailed
 from databoard.errors import DataboardError, InvalidValue, KitError
 from databoard.lookup import find
@@ -155,12 +155,31 @@ def test_made_once_by_two_at_once_listed_and_pruned(
     assert made == [environments.python_of(settings, OLD)] * 2
     assert news.count("python -m venv") == 1 and any("pandas" in line for line in news)
     assert names_in(settings.environments_path) == [environments.key(OLD)]
+    program = made[0].with_name("ramp-test")  # it was made in another folder
+    assert subprocess.run([program, "--help"], capture_output=True, check=False).returncode == 0
 
     # a kit that runs with nothing newer
     kit = make_kit(
         settings.kits_path,
         lines="import pandas\nif pandas.__version__ != '1.5.3': raise ImportError('too new')",
     )
+    (kit / "data").mkdir()
+    (kit / "data/train.csv").write_text("1")
+    (tmp_path / "old.txt").write_text(OLD)
+
+    def check(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "invoke", "check-problem", "small", *arguments]
+        here = {"DATABOARD_DEPLOYMENT_PATH": str(settings.deployment_path)}
+        environment = os.environ | here
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+
+    said = check().stderr
+    assert said.startswith("problem.py of the kit small cannot be imported: ImportError: too new")
+    assert said.endswith(
+        f"\nMend it in {kit}. Needs it older packages? "
+        "inv check-problem small --requirements=FILE\n"
+    )
+    assert check(f"--requirements={tmp_path / 'old.txt'}").returncode == 0
     with pytest.raises(KitError, match="too new"):
         events.add_problem(engine, settings, "small")
     events.add_problem(engine, settings, "small", requirements=OLD)

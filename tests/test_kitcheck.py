@@ -34,7 +34,7 @@ def test_a_good_kit_is_told_in_short(settings: Settings, make_kit: MakeKit) -> N
     (kit / "data/train.csv").write_text("1")
     report = kitcheck.check(kit, settings.data_path)
     assert report.faults == ()
-    assert report.notes == ("it has no notebook",)
+    assert report.notes == ("it has no notebook small_starting_kit.ipynb",)
     assert report.summary is not None
     assert [element.file_name for element in report.summary.elements] == ["estimator.py"]
     assert report.summary.n_folds >= 1 and report.n_train > 0 and report.n_test > 0
@@ -68,7 +68,7 @@ def test_a_good_kit_is_told_in_short(settings: Settings, make_kit: MakeKit) -> N
             "get_cv = lambda X, y: [([0], [len(y)]), ([0, 1], [1]), ([0.5], [1]), ([-1], [0])]",
             [
                 "Fold 0 of the kit small names rows outside of the ",
-                "Fold 1 of the kit small is empty, or trains on rows that it validates.",
+                "Fold 1 of the kit small trains on rows that it validates: 1.",
                 "Fold 2 of the kit small holds no row numbers.",
                 "Fold 3 of the kit small names rows outside of the ",
             ],
@@ -80,6 +80,10 @@ def test_a_good_kit_is_told_in_short(settings: Settings, make_kit: MakeKit) -> N
         ),
         ("import nothing_of_that", ["problem.py of the kit small cannot be imported: ModuleNot"]),
         ("def get_test_data(path): 1 / 0", ["The kit small cannot read its data in "]),
+        (
+            "problem_title = 3\nScore.name = 'a\\nb'",
+            ["The problem_title of the kit small is no text.", "In the kit small: 'a\\nb' cannot"],
+        ),
         ("del problem_title\nworkflow = 3", ["problem.py lacks problem_title.", "The workflow of"]),
     ],
 )

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from databoard import kits
-from databoard.errors import KitError
+from databoard import folds, kits
+from databoard.errors import InvalidValue, KitError
 from databoard.kits import Element, KitSummary
 
 MakeKit = Callable[..., Path]
@@ -104,7 +104,7 @@ def test_the_digest_is_that_of_the_rows(tmp_path: Path, make_kit: MakeKit) -> No
     others = ["[([1, 0], [2]), ([2], [0])]", "[([0], [1, 2]), ([2], [0])]", "[([0, 1], [2])]"]
     assert len({ours, *(digest(f"c{i}", folds) for i, folds in enumerate(others))}) == 4
     assert (
-        kits.digest_of([(np.array([0, 1]), np.array([2])), (np.array([2]), np.array([0]))]) == ours
+        folds.digest_of([(np.array([0, 1]), np.array([2])), (np.array([2]), np.array([0]))]) == ours
     )
 
 
@@ -130,9 +130,10 @@ def test_modules_beside_the_kit_can_be_imported(tmp_path: Path, make_kit: MakeKi
     assert inspect(kit).title == "Imported"
 
 
-CV = "The kit small cannot read its data in {kit}: "
+READS = "The kit small cannot read its data in {kit}: "
 SEE_README = "\nTry its README: some kits download their data first."
 SEE_CV = "\nSee get_cv."
+NAMES = "Use letters, digits, '_', '-' and single '.', beginning with a letter, digit or '_'."
 NO_NAMES = "The workflow of the kit small has no element_names.\nSee problem.py."
 IMPORTED = "problem.py of the kit small cannot be imported: "
 BROKEN = {
@@ -159,17 +160,25 @@ BROKEN = {
     "could not convert string to float: 'low'",
     "score_types = None": "A score type of the kit small is not complete: "
     "'NoneType' object is not iterable",
-    "def get_train_data(path='.'): open(path + '/data/train.csv')": f"{CV}FileNotFoundError: "
+    "def get_train_data(path='.'): open(path + '/data/train.csv')": f"{READS}FileNotFoundError: "
     "[Errno 2] No such file or directory: '{kit}/data/train.csv' (line 22 of problem.py)"
     + SEE_README,
-    "def get_test_data(path='.'): return 7": f"{CV}TypeError: cannot unpack non-iterable int "
+    "def get_test_data(path='.'): return 7": f"{READS}TypeError: cannot unpack non-iterable int "
     "object" + SEE_README,
-    "get_train_data = lambda: ([], [])": f"{CV}TypeError: <lambda>() got an unexpected keyword "
+    "get_train_data = lambda: ([], [])": f"{READS}TypeError: <lambda>() got an unexpected keyword "
     "argument 'path'" + SEE_README,
-    "def get_cv(X, y): raise ValueError('too few')": f"{CV}ValueError: too few (line 22 of "
-    "problem.py)" + SEE_README,
-    "get_cv = lambda X, y: [1]": f"{CV}TypeError: cannot unpack non-iterable int object"
-    + SEE_README,
+    "def get_cv(X, y): raise ValueError('too\\n few\\x1b[2J')": "get_cv of the kit small fails: "
+    "ValueError: too few�[2J (line 22 of problem.py)",
+    "get_cv = lambda X, y: 7": "get_cv of the kit small fails: TypeError: 'int' object is not "
+    "iterable",
+    "problem_title = None": "The problem_title of the kit small is no text.\nSee problem.py.",
+    "problem_title = ''": "In the kit small: '' cannot be the title of a problem.\n"
+    "Use 1 to 200 characters on one line.",
+    "Workflow.element_names = ['../x']": f"In the kit small: '../x' cannot be the name of a "
+    f"workflow element.\n{NAMES}",
+    "Score.name = 'a b'": f"In the kit small: 'a b' cannot be the name of a score type.\n{NAMES}",
+    "Score.minimum = 1.0": "The minimum 1.0 of the score type acc of the kit small is not below "
+    "its maximum 1.0.",
     "get_cv = lambda X, y: []": "The kit small has no cross-validation folds." + SEE_CV,
 }
 BROKEN |= {
@@ -180,8 +189,14 @@ BROKEN |= {
         "([True, False], [False, True])": "holds no row numbers.",
         "([0, 1], [4])": "names rows outside of the 4 training rows.",
         "([-1], [2])": "names rows outside of the 4 training rows.",
-        "([0, 1], [1, 2])": "is empty, or trains on rows that it validates.",
-        "([0, 1], np.array([], int))": "is empty, or trains on rows that it validates.",
+        "([0, 1], [1, 2])": "trains on rows that it validates: 1.",
+        "(range(4), range(4))": "trains on rows that it validates: 0, 1, 2 and others.",
+        "([0, 1], np.array([], int))": "has no validation rows.",
+        "([], [1])": "has no training rows.",
+        **dict.fromkeys(
+            ["1", "([0], [1], [2])", "([[0, 1]], [2])", "([0], [[1], [2, 3]])", "'ab'"],
+            "is no pair of lists, of training and of validation rows.",
+        ),
     }.items()
 }
 
@@ -194,6 +209,33 @@ def test_what_is_wrong_with_a_kit(tmp_path: Path, make_kit: MakeKit, lines: str)
         inspect(kit)
     said = BROKEN[lines.removeprefix("import numpy as np; ")]
     assert str(caught.value) == said.replace("{kit}", str(kit))
+
+
+def test_a_kit_is_looked_at_in_its_folder_and_its_files_are_no_modules(
+    tmp_path: Path, make_kit: MakeKit
+) -> None:
+    kit = make_kit(tmp_path, lines="problem_title = open('title.txt').read()")
+    (kit / "title.txt").write_text("Read")
+    (kit / "json.py").write_text("1 / 0")
+    assert inspect(kit).title == "Read"
+
+
+def test_a_kit_that_hangs(
+    tmp_path: Path, make_kit: MakeKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("databoard.apart.LOAD_SECONDS", 1)
+    with pytest.raises(KitError) as caught:
+        inspect(make_kit(tmp_path, lines="while True: pass"))
+    assert str(caught.value) == (
+        "The kit small and its data were not loaded within 1 seconds.\n"
+        "Does its problem.py hang? Let it read less."
+    )
+
+
+@pytest.mark.parametrize("name", ["", "..", "../small", "/etc", "a/b", "-x"])
+def test_what_cannot_be_the_name_of_a_kit(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InvalidValue, match="cannot be the name of a problem"):
+        kits.find_kit(name, tmp_path)
 
 
 def test_a_starting_kit_lacks_a_file(tmp_path: Path, make_kit: MakeKit) -> None:

@@ -100,6 +100,29 @@ def test_an_url_that_git_might_take_for_a_command(settings: Settings, url: str) 
     assert caught.value.message == f"{url!r} is no repository."
 
 
+@pytest.mark.parametrize("url", ["https://ada:secret@example.org/a", "ssh://a:b@example.org/a"])
+def test_a_password_is_not_kept_in_the_clone(settings: Settings, url: str) -> None:
+    with pytest.raises(InvalidValue) as caught:
+        kitsource.fetch(settings, "small", url)
+    assert str(caught.value) == (
+        "The URL holds a password.\n"
+        "Give it to git instead: git config --global credential.helper store"
+    )
+
+
+def test_what_is_made_anew_here_is_no_change(settings: Settings, origin: Path) -> None:
+    made = ("starting_kit.zip", "small_starting_kit.html")
+    for name in made:
+        (origin / name).write_text("theirs")
+    commit(origin, "two")
+    place = kitsource.fetch(settings, "small", str(origin)).folder
+    (place / made[0]).write_text("ours")
+    (place / made[1]).unlink()
+    (origin / made[0]).write_text("theirs, newer")
+    third = commit(origin, "three")
+    assert kitsource.fetch(settings, "small").revision == third
+
+
 @pytest.mark.parametrize("revision", ["--all", "a..b", "a b", "@{-1}", "\n"])
 def test_a_revision_that_is_none(settings: Settings, origin: Path, revision: str) -> None:
     with pytest.raises(InvalidValue, match="is no revision"):

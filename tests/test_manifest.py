@@ -116,6 +116,20 @@ def test_a_mistake_is_told_with_its_line(
     assert caught.value.hint.startswith(hint)
 
 
+def test_the_environment_of_a_kit_is_that_of_its_first_manifest(tmp_path: Path) -> None:
+    for name, text in {
+        "a": "problem: small\n",
+        "b": "problem: [small\n",
+        "c": "problem: small\nenvironment: [numpy<2, pandas==1.5.3]\n",
+        "d": "problem: small\nenvironment: [numpy<1]\n",
+        "e": "problem: other\nenvironment: [numpy<1]\n",
+    }.items():
+        (tmp_path / f"{name}.yml").write_text(text)
+    assert manifest.environment_of("small", tmp_path) == "numpy<2\npandas==1.5.3\n"
+    assert manifest.environment_of("smal", tmp_path) is None
+    assert manifest.environment_of("el_nino") == "pandas==2.3.3\nxarray\nnetcdf4\n"
+
+
 def test_a_manifest_that_is_not_there() -> None:
     with pytest.raises(NotFound) as caught:
         manifest.load("titanik")

@@ -25,7 +25,6 @@ from databoard.fleet.runbook import Action, Executor, Failed, Push, Reporter, Ru
 from databoard.kitdata import ways
 from databoard.kitpack import Pack, packed
 from databoard.kittree import PRIVATE
-from databoard.names import check_name
 
 
 @dataclass
@@ -44,17 +43,22 @@ class ProblemPlan(Plan):
 
 
 def publish_problem(
-    target: Target, name: str, settings: Settings, force: bool, reporter: Reporter
+    target: Target,
+    name: str,
+    settings: Settings,
+    force: bool,
+    reporter: Reporter,
+    requirements: str | None = None,
 ) -> Published:
     """Send a kit and its data to all hosts or to none. What goes wrong once it has begun is in
-    the outcome.
+    the outcome. The kit is loaded in the environment of `requirements`; there, if it is there.
 
     Raises DataboardError: the kit is not good, hosts are not ready or locked, or events would get
     other data and `force` is not given.
     """
     kit = find_kit(name, settings)
     owner = Owner.me(f"publish-problem {name}")
-    with packing(name, kit, settings, reporter) as pack, opened(target) as machines:
+    with packing(name, kit, settings, reporter, requirements) as pack, opened(target) as machines:
         run_hooks(target, owner, "before-preflight")
         ready = Preflight(target, Way(), reporter).run(machines)
         change = new_change(target, pack, ready, owner.id, force)
@@ -73,7 +77,12 @@ def publish_problem(
 
 
 def plan_problem(
-    target: Target, name: str, settings: Settings, force: bool, reporter: Reporter
+    target: Target,
+    name: str,
+    settings: Settings,
+    force: bool,
+    reporter: Reporter,
+    requirements: str | None = None,
 ) -> ProblemPlan:
     """What `publish_problem` would do; nothing is changed, here or there. Raises as it does."""
     kit = find_kit(name, settings)
@@ -84,7 +93,7 @@ def plan_problem(
         )
         note = f"its data would be made first, with {' and '.join(to_run)}; nothing was checked yet"
         return ProblemPlan(id_, steps_of(unknown.all_steps(), target.hosts), notes=(note,))
-    with packing(name, kit, settings, reporter) as pack, opened(target) as machines:
+    with packing(name, kit, settings, reporter, requirements) as pack, opened(target) as machines:
         ready = Preflight(target, Way(), reporter).run(machines)
         change = new_change(target, pack, ready, id_, force)
         hosts = list(ready.machines)
@@ -96,14 +105,16 @@ def plan_problem(
 
 def find_kit(name: str, settings: Settings) -> Path:
     """The kit on this machine. Raises InvalidValue, KitError."""
-    return kits.find_kit(check_name("problem", name), settings.kits_path)
+    return kits.find_kit(name, settings.kits_path)
 
 
 @contextmanager
-def packing(name: str, kit: Path, settings: Settings, reporter: Reporter) -> Iterator[Pack]:
+def packing(
+    name: str, kit: Path, settings: Settings, reporter: Reporter, requirements: str | None
+) -> Iterator[Pack]:
     """The packed kit, meanwhile."""
     reporter.begins("pack", "Check the kit, and pack it", 1)
-    with packed(name, kit, settings) as pack:
+    with packed(name, kit, settings, requirements) as pack:
         reporter.ends("pack")
         yield pack
 
@@ -153,7 +164,7 @@ class Change:
     def try_out(self, host: Host) -> Action | None:
         if "worker" not in host.roles:
             return None
-        code = shell.assign({"code": scripts.LOAD})
+        code = shell.assign({"code": scripts.LOAD, "requirements": self.pack.requirements or ""})
         return Run(code + self.script(host, scripts.AS_WORKER + scripts.TRY))
 
     def switch(self, host: Host) -> Action | None:

@@ -147,17 +147,21 @@ chmod 755 "$folder"
 ln -s "$home/$place/$id/kit" "$folder/$name"
 data=$home/$place/$id/data
 [ -d "$data" ] || data=$folder/$name
-as_worker "$code" "$folder/$name" "$data"
+as_worker "$code" "$folder/$name" "$data" "$requirements"
 """
 
 LOAD = """
 import sys
 from pathlib import Path
+from databoard import config, environments, kits
 from databoard.errors import DataboardError
-from databoard.kits import summarise
 
+kit, data, requirements = sys.argv[1:]
+python = environments.python_of(config.load(), requirements or None)
+if not python.exists():
+    sys.exit(0)  # it is made with the event, which loads the kit in it
 try:
-    summarise(*map(Path, sys.argv[1:]))
+    kits.look_at(Path(kit), Path(data), python)
 except DataboardError as error:
     sys.exit(str(error))
 """

@@ -30,7 +30,8 @@ def serve(channel: Channel) -> None:
     gc.freeze()  # or the collector of each child would copy every page
     while True:
         request, files = channel.receive()
-        if os.fork() == 0:
+        pid = os.fork()
+        if pid == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             channel.socket.close()
             try:
@@ -43,7 +44,7 @@ def serve(channel: Channel) -> None:
             os._exit(0)
         for file in files:
             os.close(file)
-        channel.send({"id": request["id"]})
+        channel.send({"id": request["id"], "pid": pid})
 
 
 if __name__ == "__main__":

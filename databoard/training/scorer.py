@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from databoard.errors import DataboardError
-from databoard.kits import Data, digest_of, load_data, load_problem
+from databoard.folds import digest_of
+from databoard.kits import Data, load_data, load_problem
 from databoard.predictions import BadPredictions, read_predictions
 from databoard.training.channel import Channel, Message
 

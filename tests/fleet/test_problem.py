@@ -15,13 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from databoard import config, database, events, kits
+from databoard import config, database, environments, events, kits
 from databoard.config import ROOT, Settings
 from databoard.errors import DataboardError, InvalidValue, KitError
 from databoard.fleet import inventory, problem
 from databoard.fleet.problem import ProblemPlan, Published
 from databoard.fleet.runbook import Failed
-from databoard.kitpack import NOT_RENDERED, workplace
+from databoard.kitpack import workplace
+from databoard.notebook import HEAD, NOT_RENDERED
 from tests.fleet.site import Listener
 
 pytestmark = pytest.mark.slow
@@ -581,6 +582,31 @@ def test_a_kit_that_does_not_load_there_is_not_switched_to(opened: Place) -> Non
     assert "too old" not in (opened.served / "problem.py").read_text()
 
 
+def test_a_kit_is_loaded_in_its_environment_here_and_there(opened: Place) -> None:
+    """A Python with a variable stands in for one with other packages."""
+    needs = "old==1"
+
+    def make(settings: Settings, variable: str) -> None:
+        python = environments.python_of(settings, needs)
+        write(python, f'#!/bin/sh\n{variable}=1 exec {sys.executable} "$@"\n').chmod(0o755)
+
+    def publish() -> Published:
+        listener = Listener()
+        target, force = opened.target(), True
+        return problem.publish_problem(target, "small", opened.settings, force, listener, needs)
+
+    file = opened.settings.kits_path / "small/problem.py"
+    write(file, f"{file.read_text()}import os\nos.environ['OLD']\n")
+    with pytest.raises(KitError, match="cannot be imported: KeyError: 'OLD'"):
+        opened.publish(force=True)
+    make(opened.settings, "OLD")
+    good(publish())  # it is not made there yet
+    make(opened.there, "OTHER")
+    assert "cannot be imported: KeyError: 'OLD'" in str(publish().error)
+    make(opened.there, "OLD")
+    good(publish())
+
+
 def test_a_database_that_does_not_answer_is_told(opened: Place) -> None:
     (opened.home / "shared/databoard.db").write_bytes(b"no database" * 100)
     with pytest.raises(DataboardError, match="localhost cannot tell the events of small"):
@@ -683,12 +709,12 @@ def test_a_notebook_is_rendered_if_it_can_be(place: Place, monkeypatch: pytest.M
         place.folder / "modules/nbconvert.py",
         "import sys\n"
         "if '# Broken' in open(sys.argv[-1]).read(): raise ValueError('no notebook')\n"
-        "open(sys.argv[-1][:-5] + 'html', 'w').write(sys.argv[1])\n",
+        "open(sys.argv[-1][:-5] + 'html', 'w').write('<head>' + sys.argv[1])\n",
     )
     monkeypatch.setenv("PYTHONPATH", str(place.folder / "modules"))
     monkeypatch.syspath_prepend(place.folder / "modules")
     assert good(place.publish()).notes == ()
-    assert page.read_text() == "--to=html" and page.stat().st_mode & 0o777 == 0o644
+    assert page.read_text() == f"{HEAD}--to=html" and page.stat().st_mode & 0o777 == 0o644
     assert not (kit / page.name).exists()
     write(kit / "small_starting_kit.ipynb", "# Broken")
     assert good(place.publish()).notes == ("no notebook rendered: ValueError: no notebook",)

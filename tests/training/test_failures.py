@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import re
@@ -18,7 +19,7 @@ from databoard import database
 from databoard.config import ROOT
 from databoard.model.event import Event
 from databoard.predictions import BadPredictions, read_predictions
-from tests.training.deployment import Deployment, is_there, model, write_plain_kit
+from tests.training.deployment import Deployment, is_there, model, until, write_plain_kit
 
 # For what is the same on both, whatever is stored.
 on_one_database = pytest.mark.parametrize("shared", ["sqlite"], indirect=True)
@@ -432,6 +433,48 @@ def test_a_kit_that_fails_is_not_the_teams_fault(
     assert row.error_message is not None and re.search(says, row.error_message), row.error_message
     assert shared.stored(first) == NOTHING
     assert shared.get(second).state == "scored"
+
+
+@pytest.mark.slow
+@on_one_database
+def test_a_kit_that_hangs_is_ended_and_not_loaded_again(
+    shared: Deployment, broken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [shared.submit("fragile", f"hangs_{number}", model()) for number in (1, 2)]
+    note = tmp_path / "loaded"
+    add_line(broken, f"print(os.getpid(), file=open({str(note)!r}, 'a'))\nwhile True: pass")
+    monkeypatch.setattr("databoard.apart.LOAD_SECONDS", 5)
+    shared.train("fragile")
+    for id_ in ids:
+        row = shared.get(id_)
+        assert (row.state, row.error_kind) == ("checking_error", "platform")
+        assert row.error_message == (
+            "The kit fragile and its data were not loaded within 5 seconds."
+        )
+    (pid,) = note.read_text().split()
+    until(lambda: not is_there(int(pid)))
+
+
+@pytest.mark.slow
+@on_one_database
+def test_a_worker_that_is_stopped_leaves_no_kit_that_hangs(
+    shared: Deployment, broken: Path, tmp_path: Path
+) -> None:
+    stopped = shared.submit("fragile", "stopped", model())
+    note = tmp_path / "loaded"
+    add_line(broken, f"print(os.getpid(), file=open({str(note)!r}, 'a'), flush=True)")
+    add_line(broken, "while True: pass")
+
+    async def begin_and_stop() -> None:
+        work = asyncio.create_task(shared.worker("fragile").drain())
+        while not (note.exists() and note.read_text().strip()):
+            await asyncio.sleep(0.02)
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+
+    asyncio.run(begin_and_stop())
+    until(lambda: not is_there(int(note.read_text())))
+    assert shared.get(stopped).state == "new"
 
 
 @pytest.mark.slow

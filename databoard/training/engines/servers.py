@@ -5,6 +5,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from databoard import apart
 from databoard.apart import PYTHON
 from databoard.config import ROOT
 from databoard.errors import DataboardError
@@ -74,6 +76,7 @@ class Servers:
         self._environment = sandbox.environment(ROOT, self.scratch, threads)
         self._forkservers: dict[Path, Forkserver] = {}
         self._kits: dict[Place, KitServers] = {}
+        self._too_slow: dict[Place, Signature] = {}
         self._opening = asyncio.Lock()
 
     def start(self, python: Path = PYTHON) -> Forkserver:
@@ -142,6 +145,8 @@ class Servers:
             if servers is not None and is_good and servers.signature == signature:
                 self._kits[place] = self._kits.pop(place)  # the latest used comes last
                 return servers
+            if self._too_slow.get(place) == signature:  # it holds up the others once
+                raise PlatformFailed(*apart.too_slow(kit.name))
             # Servers go on for those who use them, and end with the last of these.
             if servers is not None:
                 self._retire(place)
@@ -174,15 +179,39 @@ class Servers:
         if not (kit / "problem.py").is_file():
             raise PlatformFailed(f"There is no kit in {kit}: it has no problem.py.")
         folder = Path(tempfile.mkdtemp(dir=self.scratch, prefix="kit-"))
+        started: list[int] = []
+        try:
+            async with asyncio.timeout(apart.LOAD_SECONDS):
+                return await self._load(kit, data, python, signature, folder, started)
+        except BaseException as error:
+            for pid in started:  # one that hangs does not see that its channel is closed
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, TimeoutError):
+                self._too_slow[kit, python] = signature
+                raise PlatformFailed(*apart.too_slow(kit.name)) from None
+            raise
+
+    async def _load(
+        self,
+        kit: Path,
+        data: Path,
+        python: Path,
+        signature: Signature,
+        folder: Path,
+        started: list[int],
+    ) -> KitServers:
+        """Start both servers of a kit; `started` gets their process ids."""
         features = folder / "features"
-        scorer = await self._fork("scorer", python)
+        scorer = await self._fork("scorer", python, started)
         request = {"kit": str(kit), "data": str(data), "features": str(features)}
         answer, _ = await scorer.call(request)
         if "error" in answer:
             scorer.close()
             raise PlatformFailed(answer["error"])
         code = sandbox.copy_code(kit, folder / kit.name)
-        folds = await self._fork("folds", python)
+        folds = await self._fork("folds", python, started)
         opened, _ = await folds.call({"code": str(code), "features": str(features)})
         kit_servers = KitServers(
             signature, folder, scorer, folds, answer["n_folds"], answer["folds_digest"]
@@ -192,12 +221,13 @@ class Servers:
             raise PlatformFailed(opened["error"])
         return kit_servers
 
-    async def _fork(self, server: str, python: Path) -> Caller:
+    async def _fork(self, server: str, python: Path, started: list[int]) -> Caller:
         forkserver = self.start(python)
         ours, theirs = pair()
         with theirs:
             try:
-                await forkserver.caller.call({"server": server}, [theirs.fileno()])
+                answer, _ = await forkserver.caller.call({"server": server}, [theirs.fileno()])
+                started.append(answer["pid"])
             except ChannelClosed:
                 ours.close()
                 if forkserver.errors is None or forkserver.has_served:
