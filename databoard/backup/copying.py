@@ -20,22 +20,25 @@ def filters() -> list[str]:
     """What of a deployment goes into a snapshot, for rsync."""
     return [
         *(f"--exclude={pattern}" for pattern in HALF_DONE),
-        *(f"--include=/{folder}/" for folder in FOLDERS),
+        *(f"--include=/{folder}" for folder in FOLDERS),
         "--exclude=/*",
     ]
 
 
-def copy_files(deployment: Path, store: Store, name: str, base: str | None) -> None:
-    """Copy until nothing has changed since the copying before; links go to the snapshot `base`.
+def copy_files(deployment: Path, store: Store, path: str, base: str | None) -> None:
+    """Copy to `path` among the snapshots; links go to the snapshot `base`.
+
+    Again until nothing has changed since the copying before.
 
     Raises DataboardError: a file cannot be read, or changes all the time; StoreError.
     """
-    options = [*filters(), "--itemize-changes"]
+    # to the nanosecond: what changes within a second, to the same size, has changed
+    options = [*filters(), "--itemize-changes", "--modify-window=-1"]
     if base is not None:
         options.append(f"--link-dest={store.folder}/{base}/files")
     sent: list[str] = []
     for _ in range(PASSES):
-        output = store.push(deployment, f"{name}.partial/files", options)
+        output = store.push(deployment, path, options)
         if output.code not in (0, VANISHED):
             raise DataboardError(f"The files cannot be copied: {reason(output)}")
         sent = [match[1] for line in output.text.splitlines() if (match := _SENT.match(line))]

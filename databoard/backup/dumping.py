@@ -72,9 +72,26 @@ def identity(connection: Connection) -> str:
 
 def sqlite_engine(path: Path) -> Engine:
     """An engine on a dumped file, which reading does not change."""
-    return create_engine(
-        "sqlite://", creator=lambda: sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)
-    )
+    uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    return create_engine("sqlite://", creator=lambda: sqlite3.connect(uri, uri=True))
+
+
+def copy_sqlite(source: Path, destination: Path) -> None:
+    """One file's content into another's, in one transaction, while both are used.
+
+    Raises DataboardError.
+    """
+    try:
+        with (
+            closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as here,
+            closing(sqlite3.connect(destination)) as there,
+        ):
+            here.backup(there)
+    except sqlite3.Error as error:
+        raise DataboardError(
+            f"{source} cannot be copied to {destination}: {error}.",
+            "Look whether the disk is full, or fails.",
+        ) from None
 
 
 def _dump_postgresql(
@@ -112,9 +129,8 @@ def _dump_sqlite(
     engine: Engine, folder: Path, revision: str, take_submission: TakeSubmission
 ) -> Dumped:
     copy = folder / SQLITE
-    source = sqlite3.connect(f"file:{engine.url.database}?mode=ro", uri=True, timeout=60)
-    with closing(source), closing(sqlite3.connect(copy)) as there:
-        source.backup(there)
+    copy_sqlite(Path(str(engine.url.database)), copy)
+    with closing(sqlite3.connect(copy)) as there:
         there.execute("PRAGMA journal_mode=DELETE")  # so that the one file is everything
         (said,) = there.execute("PRAGMA integrity_check").fetchone()
     if said != "ok":

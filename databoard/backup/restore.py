@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +16,7 @@ from sqlalchemy.pool import NullPool
 from databoard import database
 from databoard.backup import owners, server
 from databoard.backup.copying import FOLDERS
-from databoard.backup.dumping import SQLITE, count_rows
+from databoard.backup.dumping import SQLITE, copy_sqlite, count_rows
 from databoard.backup.snapshot import FORM, Manifest, Snapshot
 from databoard.backup.store import Store
 from databoard.backup.take import Report
@@ -246,8 +245,6 @@ def _check_rows(rows: dict[str, int], manifest: Manifest) -> None:
 
 
 def _copy(source: Path, destination: Path) -> None:
-    """One database's content into another's, in one transaction."""
     if not destination.exists():
         destination.touch(mode=0o600)
-    with closing(sqlite3.connect(source)) as here, closing(sqlite3.connect(destination)) as there:
-        here.backup(there)
+    copy_sqlite(source, destination)

@@ -35,6 +35,7 @@ class Manifest:
     n_files: int  # all but the dump's
     size: int  # of everything
     added: int  # of what is no hard link to an older snapshot
+    sums: str  # the SHA-256 of SHA256SUMS, without the line of the manifest
     family: str  # the snapshot that the oldest of its hard links was made in
     missing: tuple[str, ...] = ()  # submissions whose files were not there to be copied
     tools: dict[str, str] = field(default_factory=dict)
