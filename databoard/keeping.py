@@ -32,7 +32,8 @@ def remove(submissions: Path, path: Path) -> None:
 
 @contextmanager
 def keeping(submissions: Path) -> Iterator[None]:
-    """While a snapshot is taken."""
+    """While a snapshot is taken; what one that was killed has left goes before."""
+    remove_noted(submissions)
     with _opened(submissions) as descriptor:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

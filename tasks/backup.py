@@ -23,7 +23,11 @@ def backup(ctx, target="", store="", new_store=False):
 
     if target:
         return run_there(target, "backup", store=store, new_store=new_store)
-    with store_at(store, new_store) as (settings, there), showing() as report:
+    with store_at(store) as (settings, there), showing() as report:
+        # The default is made where none was; once one was, its disk may be missing.
+        is_default = there.place.path == str(settings.deployment_path / "backups")
+        if new_store or (is_default and not (settings.submissions_path / take.TAKEN).exists()):
+            there.make()
         try:
             taken = take.take(settings, there, report)
         except take.Busy as busy:
@@ -183,7 +187,7 @@ def restore(ctx, snapshot, yes=False, really="", target="", store=""):
 
 
 @contextmanager
-def store_at(store, new=False):
+def store_at(store):
     """The settings, and the store that is named."""
     from databoard import config
     from databoard.backup import place
@@ -192,9 +196,6 @@ def store_at(store, new=False):
     settings = config.load()
     where = place.read(store or settings.store)
     with opened(where, settings.site) as there:
-        # the default is in the deployment: no disk may be missing there
-        if new or where.path == str(settings.deployment_path / "backups"):
-            there.make()
         yield settings, there
 
 

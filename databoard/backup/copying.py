@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from databoard.backup.store import Store
@@ -10,10 +14,33 @@ from databoard.errors import DataboardError
 from databoard.fleet.machine import Output
 
 FOLDERS = ("submissions", "ramp-kits", "ramp-data", "problems", "uploaded")
+UNFINISHED = ".unfinished"  # ends the name of a folder of what a restore has replaced
 HALF_DONE = ("/submissions/.*", ".incoming-*")  # what is being stored, and our own notes
 PASSES = 5
 VANISHED = 24  # rsync's exit code: files were removed meanwhile
 _SENT = re.compile(r"[<>]f\S* (.*)")
+
+
+@contextmanager
+def held(deployment: Path) -> Iterator[bool]:
+    """Whether nobody else takes or restores a snapshot of a deployment; meanwhile nobody will."""
+    descriptor = os.open(deployment, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(descriptor)
+
+
+def check_restored(deployment: Path) -> None:
+    """Raise DataboardError where a restore was broken off: files and database may not agree."""
+    for kept in deployment.glob(f"*{UNFINISHED}"):
+        raise DataboardError(
+            f"A restore was broken off; the files of before are in {kept}.",
+            "Repeat it: inv restore latest --yes",
+        )
 
 
 def filters() -> list[str]:

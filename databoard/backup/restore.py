@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from contextlib import suppress
+import sqlite3
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
+from zlib import crc32
 
 from sqlalchemy import URL, create_engine
 from sqlalchemy.exc import DBAPIError
@@ -15,17 +18,16 @@ from sqlalchemy.pool import NullPool
 
 from databoard import database
 from databoard.backup import owners, server
-from databoard.backup.copying import FOLDERS
+from databoard.backup.copying import FOLDERS, UNFINISHED, held
 from databoard.backup.dumping import SQLITE, copy_sqlite, count_rows
-from databoard.backup.snapshot import FORM, Manifest, Snapshot
+from databoard.backup.snapshot import Manifest, Snapshot
 from databoard.backup.store import Store
 from databoard.backup.take import Report
 from databoard.backup.verify import local_folder
 from databoard.config import Settings
 from databoard.errors import DataboardError
 
-STAGED = ".restoring"  # in the deployment
-UNFINISHED = ".unfinished"
+STAGED, BEFORE = ".restoring", "before-restore-"  # in the deployment
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,9 @@ class Staged(Protocol):
 
     def take_over(self, at: str) -> str | None:
         """Let it serve; returns where the one before is kept. Raises DataboardError."""
+
+    def has_taken_over(self, at: str) -> bool:
+        """Whether it serves since then, or serves no more; asked after a killed restore."""
 
     def give_up(self) -> None:
         """Remove it."""
@@ -70,10 +75,16 @@ def restore(
     was.
     """
     manifest = usable(snapshot)
-    at = datetime.now(UTC).strftime(FORM)
+    at = datetime.now(UTC).strftime("%Y%m%dT%H%M%S_%f")
     staged = staged_database(settings, manifest)
-    with store.locked(shared=True):
-        put_back(settings.deployment_path)
+    settings.deployment_path.mkdir(parents=True, exist_ok=True)
+    with held(settings.deployment_path) as is_ours, store.locked(shared=True):
+        if not is_ours:
+            raise DataboardError(
+                "A backup or another restore of this deployment is running.",
+                "Wait for it, then repeat the command.",
+            )
+        recover(settings.deployment_path, staged)
         try:
             report("Copy the files")
             stage_files(settings.deployment_path, store, snapshot.name)
@@ -85,8 +96,7 @@ def restore(
             try:
                 before = staged.take_over(at)
             except BaseException:
-                for undone in put_back(settings.deployment_path):
-                    shutil.rmtree(undone, ignore_errors=True)
+                shutil.rmtree(put_back(files), ignore_errors=True)
                 raise
         except BaseException:
             with suppress(DataboardError):
@@ -144,6 +154,10 @@ class StagedPostgresql:
         is_kept = server.swap(self.there, self.url, kept)
         return kept.database if is_kept else None
 
+    def has_taken_over(self, at: str) -> bool:
+        with server.connected(self.url) as connection:
+            return not server.exists(connection, self.there.database)
+
     def give_up(self) -> None:
         with server.connected(self.url) as connection:
             server.drop(connection, self.there.database)
@@ -177,9 +191,18 @@ class StagedSqlite:
         if self.path.exists():
             kept = self.path.with_name(f"{self.path.name}.before-{at}")
             _copy(self.path, kept)
+        with closing(sqlite3.connect(self.there)) as there:
+            there.execute(f"PRAGMA user_version = {crc32(at.encode()) >> 1}")
         _copy(self.there, self.path)
         self.give_up()
         return str(kept) if kept else None
+
+    def has_taken_over(self, at: str) -> bool:
+        if not self.there.exists():
+            return True
+        with closing(sqlite3.connect(self.path)) as here:
+            (mark,) = here.execute("PRAGMA user_version").fetchone()
+        return bool(mark == crc32(at.encode()) >> 1)
 
     def give_up(self) -> None:
         for path in self.there.parent.glob(f"{self.there.name}*"):  # with its -wal and -shm
@@ -198,30 +221,38 @@ def stage_files(deployment: Path, store: Store, name: str) -> None:
 
 def exchange_files(deployment: Path, at: str) -> Path:
     """Let the staged folders take the places of those that serve; returns where these are now."""
-    kept = deployment / f"before-restore-{at}{UNFINISHED}"
+    kept = deployment / f"{BEFORE}{at}{UNFINISHED}"
     kept.mkdir()
     for folder in FOLDERS:
-        if (deployment / folder).exists():
+        if os.path.lexists(deployment / folder):
             (deployment / folder).rename(kept / folder)
-        if (deployment / STAGED / folder).exists():
+        if os.path.lexists(deployment / STAGED / folder):
             (deployment / STAGED / folder).rename(deployment / folder)
     return kept
 
 
-def put_back(deployment: Path) -> list[Path]:
+def recover(deployment: Path, staged: Staged) -> None:
+    """What a killed restore has exchanged stays if its database serves, and else is put back."""
+    for kept in deployment.glob(f"{BEFORE}*{UNFINISHED}"):
+        if staged.has_taken_over(kept.name.removeprefix(BEFORE).removesuffix(UNFINISHED)):
+            finish_files(kept)
+        else:
+            aside = put_back(kept)
+            with suppress(OSError):  # it keeps what served meanwhile
+                aside.rmdir()
+
+
+def put_back(kept: Path) -> Path:
     """Undo an exchange that was not finished; returns where what served meanwhile is now."""
-    undone = []
-    for kept in deployment.glob(f"before-restore-*{UNFINISHED}"):
-        aside = kept.with_name(f"{kept.name.removesuffix(UNFINISHED)}.undone")
-        aside.mkdir()
-        for folder in list(kept.iterdir()):
-            serving = deployment / folder.name
-            if serving.exists():
-                serving.rename(aside / folder.name)
-            folder.rename(serving)
-        kept.rmdir()
-        undone.append(aside)
-    return undone
+    aside = kept.with_name(f"{kept.name.removesuffix(UNFINISHED)}.undone")
+    aside.mkdir(exist_ok=True)  # by one that was killed
+    for folder in list(kept.iterdir()):
+        serving = kept.parent / folder.name
+        if os.path.lexists(serving):
+            serving.rename(aside / folder.name)
+        folder.rename(serving)
+    kept.rmdir()
+    return aside
 
 
 def finish_files(kept: Path) -> Path | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import platform
 import subprocess
@@ -18,7 +17,7 @@ from pathlib import Path
 from databoard import config, keeping
 from databoard.backup import checksums, owners, retention
 from databoard.backup.checksums import Summing
-from databoard.backup.copying import copy_files
+from databoard.backup.copying import check_restored, copy_files, held
 from databoard.backup.dumping import Dumped, dump
 from databoard.backup.snapshot import MANIFEST, Manifest, Snapshot, next_name
 from databoard.backup.store import Store
@@ -26,7 +25,7 @@ from databoard.config import Settings
 from databoard.errors import DataboardError
 from databoard.submissions import name_of_folder
 
-LOCK, SKIPPED = ".backup", ".backup-skipped"  # in the folder of the submissions
+TAKEN, SKIPPED = ".backup-taken", ".backup-skipped"  # notes in the folder of the submissions
 Report = Callable[[str], None]
 
 SIZES = """
@@ -53,7 +52,8 @@ def take(settings: Settings, store: Store, report: Report = lambda step: None) -
 
     Raises Busy, DataboardError; then there is no new snapshot, and the others are as they were.
     """
-    with _alone(settings.submissions_path), store.locked():
+    with _alone(settings), store.locked():
+        check_restored(settings.deployment_path)
         staged = store.begin()
         try:
             snapshots = store.snapshots()
@@ -71,6 +71,7 @@ def take(settings: Settings, store: Store, report: Report = lambda step: None) -
             with suppress(DataboardError):  # the store may be what failed
                 store.give_up(staged)
             raise
+        (settings.submissions_path / TAKEN).touch()
         taken = Snapshot(name, manifest)
         for old in retention.superfluous([*snapshots, taken]):
             store.remove(old.name)
@@ -212,16 +213,14 @@ def _tools(dumped: Dumped) -> dict[str, str]:
 
 
 @contextmanager
-def _alone(submissions: Path) -> Iterator[None]:
-    """One backup of a deployment at a time. Raises Busy."""
-    submissions.mkdir(parents=True, exist_ok=True)
-    skipped = submissions / SKIPPED
-    with (submissions / LOCK).open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+def _alone(settings: Settings) -> Iterator[None]:
+    """One backup or restore of a deployment at a time. Raises Busy."""
+    settings.submissions_path.mkdir(parents=True, exist_ok=True)
+    skipped = settings.submissions_path / SKIPPED
+    with held(settings.deployment_path) as is_ours:
+        if not is_ours:
             times = len(skipped.read_bytes()) + 1 if skipped.exists() else 1
             skipped.write_bytes(b"." * times)
-            raise Busy(times) from None
-        yield
+            raise Busy(times)
         skipped.unlink(missing_ok=True)
+        yield
