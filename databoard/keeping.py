@@ -32,7 +32,8 @@ def remove(submissions: Path, path: Path) -> None:
 
 @contextmanager
 def keeping(submissions: Path) -> Iterator[None]:
-    """While a snapshot is taken."""
+    """While a snapshot is taken; what one that was killed has left goes before."""
+    remove_noted(submissions)
     with _opened(submissions) as descriptor:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -45,11 +46,11 @@ def remove_noted(submissions: Path) -> None:
         if not is_free:
             return
         for note in (submissions / NOTES).glob("*"):
-            with suppress(OSError, ValueError, KeyError):
+            with suppress(OSError, ValueError, KeyError, TypeError):
                 about = json.loads(note.read_text())
                 path = Path(about["path"])
-                # Something else may have its name by now.
-                if os.path.lexists(path) and _is(path) == about["is"]:
+                # Something else may have its name by now; and a note may be anybody's.
+                if _is_within(submissions.parent, path) and _is(path) == about["is"]:
                     _remove(path)
                 note.unlink()
 
@@ -58,11 +59,16 @@ def _note(submissions: Path, path: Path) -> None:
     folder = submissions / NOTES
     with suppress(FileExistsError):
         folder.mkdir()
-        folder.chmod(0o777)
+        folder.chmod(submissions.stat().st_mode & 0o7777)  # for whoever may remove there
     if not path.is_symlink() and not path.exists():
         return
     with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as file:
         json.dump({"path": str(path), "is": _is(path)}, file)
+
+
+def _is_within(deployment: Path, path: Path) -> bool:
+    there = path.parent.resolve()
+    return os.path.lexists(path) and deployment.resolve() in (there, *there.parents)
 
 
 def _is(path: Path) -> list[int]:

@@ -23,7 +23,9 @@ def backup(ctx, target="", store="", new_store=False):
 
     if target:
         return run_there(target, "backup", store=store, new_store=new_store)
-    with store_at(store, new_store) as (settings, there), showing() as report:
+    with store_at(store) as (settings, there), showing() as report:
+        if new_store:
+            there.make()
         try:
             taken = take.take(settings, there, report)
         except take.Busy as busy:
@@ -183,7 +185,7 @@ def restore(ctx, snapshot, yes=False, really="", target="", store=""):
 
 
 @contextmanager
-def store_at(store, new=False):
+def store_at(store):
     """The settings, and the store that is named."""
     from databoard import config
     from databoard.backup import place
@@ -192,9 +194,6 @@ def store_at(store, new=False):
     settings = config.load()
     where = place.read(store or settings.store)
     with opened(where, settings.site) as there:
-        # the default is in the deployment: no disk may be missing there
-        if new or where.path == settings.own_store:
-            there.make()
         yield settings, there
 
 

@@ -12,13 +12,12 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from databoard.backup.snapshot import Snapshot
+from databoard.backup.snapshot import MANIFEST
 from databoard.backup.store import Store
 from databoard.errors import DataboardError
 
@@ -39,13 +38,17 @@ LC_ALL=C sha256sum --check --quiet --strict 2>&1 || true
 """
 
 
+class Damaged(DataboardError):
+    """A file that is not as it was written."""
+
+
 @dataclass(frozen=True)
 class Summing:
     """The checksums of a snapshot that is being made."""
 
     store: Store
     name: str
-    base: Snapshot | None  # the snapshot that it links to
+    base: Path | None  # SHA256SUMS of the snapshot that it links to
     sources: Mapping[bytes, Path]  # where its folders can be read here
     scratch: Path
 
@@ -57,7 +60,7 @@ class Summing:
         has other files than were sent.
         """
         about = self.scratch / "about"
-        about.mkdir()
+        about.mkdir(mode=0o700)
         with submissions.open() as lines_, (about / FILE).open("wb") as file:
             watch = Watch(lines_)
             file.writelines(lines(watch.over(self._sums())))
@@ -75,11 +78,11 @@ class Summing:
         with (
             fresh.open("rb") as names,
             linked.open("rb") as others,
-            self._before() as before,
+            (self.base or Path(os.devnull)).open("rb") as before,
             (self.scratch / "new").open("wb") as noted,
         ):
             new = _noting(hashed(records(names), self._path), noted)
-            yield from heapq.merge(new, known(records(others), before))
+            yield from heapq.merge(new, known(records(others), read(before)))
 
     def _names(self, links: str) -> Path:
         path = self.scratch / f"links{links}"
@@ -94,15 +97,6 @@ class Summing:
     def _path(self, name: bytes) -> bytes:
         folder, _, rest = name.partition(b"/")
         return os.path.join(os.fsencode(self.sources[folder]), rest)
-
-    @contextmanager
-    def _before(self) -> Iterator[Iterator[Sum]]:
-        """The checksums of the snapshot that is linked to."""
-        if self.base is None:
-            yield iter(())
-            return
-        with self.store.fetched(self.base.name, FILE) as path, path.open("rb") as file:
-            yield read(file)
 
 
 class Watch:
@@ -149,6 +143,15 @@ def hashed(names: Iterable[bytes], path_of: Callable[[bytes], bytes]) -> Iterato
             yield from pool.map(read_one, batch)
 
 
+def seal(written: Iterable[bytes]) -> str:
+    """The SHA-256 of all lines but that of the manifest, which has it."""
+    digest = hashlib.sha256()
+    for line in written:
+        if line[64:] != f"  {MANIFEST}\n".encode():
+            digest.update(line)
+    return digest.hexdigest()
+
+
 def known(names: Iterable[bytes], sums: Iterable[Sum]) -> Iterator[Sum]:
     """The checksums of those names alone, out of `sums`. Raises DataboardError: one is missing."""
     remaining = iter(sums)
@@ -171,12 +174,12 @@ def lines(sums: Iterable[Sum]) -> Iterator[bytes]:
 
 
 def read(file: BinaryIO) -> Iterator[Sum]:
-    """The checksums in a file. Raises DataboardError where it is damaged."""
+    """The checksums in a file. Raises Damaged."""
     for line in file:
         mark, rest = (line[:1], line[1:]) if line.startswith(b"\\") else (b"", line)
         digest, path = rest[:64], rest[66:].removesuffix(b"\n")
         if len(digest) < 64 or rest[64:66] != b"  " or not path or not line.endswith(b"\n"):
-            raise DataboardError(f"{FILE} is damaged.", "Verify it: inv verify-backup")
+            raise Damaged(f"{FILE} is damaged.", "Verify it: inv verify-backup")
         if mark:
             path = _ESCAPED.sub(lambda match: _MEANS.get(match[1], match[1]), path)
         yield path, digest.decode("ascii", "replace")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from databoard.backup.store import Store
@@ -10,32 +14,58 @@ from databoard.errors import DataboardError
 from databoard.fleet.machine import Output
 
 FOLDERS = ("submissions", "ramp-kits", "ramp-data", "problems", "uploaded")
+UNFINISHED = ".unfinished"  # ends the name of a folder of what a restore has replaced
 HALF_DONE = ("/submissions/.*", ".incoming-*")  # what is being stored, and our own notes
 PASSES = 5
 VANISHED = 24  # rsync's exit code: files were removed meanwhile
 _SENT = re.compile(r"[<>]f\S* (.*)")
 
 
+@contextmanager
+def held(deployment: Path) -> Iterator[bool]:
+    """Whether nobody else takes or restores a snapshot of a deployment; meanwhile nobody will."""
+    descriptor = os.open(deployment, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(descriptor)
+
+
+def check_restored(deployment: Path) -> None:
+    """Raise DataboardError where a restore was broken off: files and database may not agree."""
+    for kept in deployment.glob(f"*{UNFINISHED}"):
+        raise DataboardError(
+            f"A restore was broken off; the files of before are in {kept}.",
+            "Repeat it: inv restore latest --yes",
+        )
+
+
 def filters() -> list[str]:
     """What of a deployment goes into a snapshot, for rsync."""
     return [
         *(f"--exclude={pattern}" for pattern in HALF_DONE),
-        *(f"--include=/{folder}/" for folder in FOLDERS),
+        *(f"--include=/{folder}" for folder in FOLDERS),
         "--exclude=/*",
     ]
 
 
-def copy_files(deployment: Path, store: Store, name: str, base: str | None) -> None:
-    """Copy until nothing has changed since the copying before; links go to the snapshot `base`.
+def copy_files(deployment: Path, store: Store, path: str, base: str | None) -> None:
+    """Copy to `path` among the snapshots; links go to the snapshot `base`.
+
+    Again until nothing has changed since the copying before.
 
     Raises DataboardError: a file cannot be read, or changes all the time; StoreError.
     """
-    options = [*filters(), "--itemize-changes"]
+    # to the nanosecond: what changes within a second, to the same size, has changed
+    options = [*filters(), "--itemize-changes", "--modify-window=-1"]
     if base is not None:
         options.append(f"--link-dest={store.folder}/{base}/files")
     sent: list[str] = []
     for _ in range(PASSES):
-        output = store.push(deployment, f"{name}.partial/files", options)
+        output = store.push(deployment, path, options)
         if output.code not in (0, VANISHED):
             raise DataboardError(f"The files cannot be copied: {reason(output)}")
         sent = [match[1] for line in output.text.splitlines() if (match := _SENT.match(line))]

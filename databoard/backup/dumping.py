@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import platform
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, inspect, select, text
+from sqlalchemy import URL, Connection, Engine, create_engine, inspect, select, text
 
 from databoard import database, pgtools
 from databoard.errors import DataboardError, NotFound
@@ -65,16 +66,33 @@ def tell_submissions(connection: Connection, take_submission: TakeSubmission) ->
         take_submission(id_, digest)
 
 
-def identity(connection: Connection) -> str:
-    """What tells a PostgreSQL server from all others, whatever name it is reached by."""
-    return str(connection.scalar(text("SELECT system_identifier FROM pg_control_system()")))
+def place_of(url: URL) -> str:
+    """Where a SQLite database is: the machine, and the path."""
+    return f"{platform.node()}:{Path(str(url.database)).resolve()}"
 
 
 def sqlite_engine(path: Path) -> Engine:
     """An engine on a dumped file, which reading does not change."""
-    return create_engine(
-        "sqlite://", creator=lambda: sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)
-    )
+    uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    return create_engine("sqlite://", creator=lambda: sqlite3.connect(uri, uri=True))
+
+
+def copy_sqlite(source: Path, destination: Path) -> None:
+    """One file's content into another's, in one transaction, while both are used.
+
+    Raises DataboardError.
+    """
+    try:
+        with (
+            closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as here,
+            closing(sqlite3.connect(destination)) as there,
+        ):
+            here.backup(there)
+    except sqlite3.Error as error:
+        raise DataboardError(
+            f"{source} cannot be copied to {destination}: {error}.",
+            "Look whether the disk is full, or fails.",
+        ) from None
 
 
 def _dump_postgresql(
@@ -94,7 +112,7 @@ def _dump_postgresql(
                 said,
                 "Check that the server runs, and that pg_dump is not older than it.",
             )
-        server = identity(connection)
+        server = f"PostgreSQL {connection.scalar(text('SHOW server_version'))}"
     return Dumped("postgresql", str(engine.url.database), server, revision, rows)
 
 
@@ -112,9 +130,8 @@ def _dump_sqlite(
     engine: Engine, folder: Path, revision: str, take_submission: TakeSubmission
 ) -> Dumped:
     copy = folder / SQLITE
-    source = sqlite3.connect(f"file:{engine.url.database}?mode=ro", uri=True, timeout=60)
-    with closing(source), closing(sqlite3.connect(copy)) as there:
-        source.backup(there)
+    copy_sqlite(Path(str(engine.url.database)), copy)
+    with closing(sqlite3.connect(copy)) as there:
         there.execute("PRAGMA journal_mode=DELETE")  # so that the one file is everything
         (said,) = there.execute("PRAGMA integrity_check").fetchone()
     if said != "ok":
@@ -127,4 +144,5 @@ def _dump_sqlite(
         tell_submissions(connection, take_submission)
         rows = count_rows(connection)
     copied.dispose()
-    return Dumped("sqlite", Path(str(engine.url.database)).name, "", revision, rows)
+    name = Path(str(engine.url.database)).name
+    return Dumped("sqlite", name, place_of(engine.url), revision, rows)

@@ -32,27 +32,26 @@ def get(
     Returns whether it was copied. `destination` is on this machine, and of the same site. Raises
     DataboardError: what has come is not what its checksums say.
     """
-    here = destination.here
-    assert here is not None
+    here, manifest = destination.here, snapshot.manifest
+    assert here is not None and manifest is not None
     with source.locked(shared=True), destination.locked():
         there = destination.snapshots()
         if snapshot.name in (each.name for each in there):
             return False
-        destination.begin(snapshot.name)
-        partial = f"{snapshot.name}.partial"
+        partial = destination.begin()
         try:
             report(f"Get {snapshot.name}")
             base = [f"--link-dest={here / each.name}" for each in there[-1:] if not each.is_damaged]
             source.pull(snapshot.name, here / partial, base)
             report("Compare the checksums")
-            if wrong := list(wrong_sums(destination, partial)):
+            if wrong := list(wrong_sums(destination, partial, manifest)):
                 raise DataboardError(
                     f"{snapshot.name} did not come whole: {wrong[0]}.",
                     f"Verify it where it is: inv verify-backup {snapshot.name}",
                 )
-            destination.commit(snapshot.name)
+            destination.commit(partial, snapshot.name)
         except BaseException:
-            destination.give_up(snapshot.name)
+            destination.give_up(partial)
             raise
         if snapshot.verification:
             destination.mark(snapshot.name, snapshot.verification)

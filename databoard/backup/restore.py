@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from zlib import crc32
 
 from sqlalchemy import URL, create_engine
 from sqlalchemy.exc import DBAPIError
@@ -15,17 +18,16 @@ from sqlalchemy.pool import NullPool
 
 from databoard import database
 from databoard.backup import owners, server
-from databoard.backup.copying import FOLDERS
-from databoard.backup.dumping import SQLITE, count_rows
-from databoard.backup.snapshot import FORM, Manifest, Snapshot
+from databoard.backup.copying import FOLDERS, UNFINISHED, held
+from databoard.backup.dumping import SQLITE, copy_sqlite, count_rows
+from databoard.backup.snapshot import Manifest, Snapshot
 from databoard.backup.store import Store
 from databoard.backup.take import Report
 from databoard.backup.verify import local_folder
 from databoard.config import Settings
 from databoard.errors import DataboardError
 
-STAGED = ".restoring"  # in the deployment
-UNFINISHED = ".unfinished"
+STAGED, BEFORE = ".restoring", "before-restore-"  # in the deployment
 
 
 @dataclass(frozen=True)
@@ -58,27 +60,48 @@ def restore(
     """
     manifest = usable(snapshot)
     staged = staged_database(settings, manifest)
-    with store.locked(shared=True):
-        put_back(settings.deployment_path)
+    with restoring(settings.deployment_path, staged), store.locked(shared=True):
+        report("Copy the files")
+        stage_files(settings.deployment_path, store, snapshot.name)
+        report("Restore the database")
+        with local_folder(store, f"{snapshot.name}/database") as folder:
+            staged.fill(folder, manifest)
+        report("Switch to them")
+        return switch(settings.deployment_path, staged)
+
+
+@contextmanager
+def restoring(deployment: Path, staged: Staged) -> Iterator[None]:
+    """Nobody else restores or backs up meanwhile; what is staged goes when it does not succeed.
+
+    What a killed one has left is put right first. Raises DataboardError.
+    """
+    deployment.mkdir(parents=True, exist_ok=True)
+    with held(deployment) as is_ours:
+        if not is_ours:
+            raise DataboardError(
+                "A backup or another restore of this deployment is running.",
+                "Wait for it, then repeat the command.",
+            )
+        recover(deployment, staged)
         try:
-            report("Copy the files")
-            stage_files(settings.deployment_path, store, snapshot.name)
-            report("Restore the database")
-            with local_folder(store, f"{snapshot.name}/database") as folder:
-                staged.fill(folder, manifest)
-            report("Switch to them")
-            files = exchange_files(settings.deployment_path)
-            try:
-                before = staged.take_over(f"_before_{datetime.now(UTC).strftime(FORM).lower()}")
-            except BaseException:
-                for undone in put_back(settings.deployment_path):
-                    shutil.rmtree(undone, ignore_errors=True)
-                raise
+            yield
         except BaseException:
             with suppress(DataboardError):
                 staged.give_up()
-            shutil.rmtree(settings.deployment_path / STAGED, ignore_errors=True)
+            shutil.rmtree(deployment / STAGED, ignore_errors=True)
             raise
+
+
+def switch(deployment: Path, staged: Staged, kept: str = "before-{at}") -> Kept:
+    """Let staged files and database serve; both or neither. Raises DataboardError."""
+    at = datetime.now(UTC).strftime("%Y%m%dT%H%M%S_%f")
+    files = exchange_files(deployment, at)
+    try:
+        before = staged.take_over(at, kept.format(at=at))
+    except BaseException:
+        shutil.rmtree(put_back(files), ignore_errors=True)
+        raise
     return Kept(before, finish_files(files))
 
 
@@ -92,9 +115,7 @@ def usable(snapshot: Snapshot) -> Manifest:
     )
 
 
-def staged_database(
-    settings: Settings, manifest: Manifest, suffix: str = "_restoring"
-) -> StagedPostgresql | StagedSqlite:
+def staged_database(settings: Settings, manifest: Manifest, suffix: str = "_restoring") -> Staged:
     """What becomes the database of these settings. Raises DataboardError: of the other kind."""
     url = database.open_engine(settings.db_url).url
     if url.get_backend_name() != manifest.kind:
@@ -103,7 +124,8 @@ def staged_database(
             f"The snapshot is of {kinds[manifest.kind]}; {database.shown(url)} is not.",
             "Let DATABOARD_DB_URL name the database to restore to.",
         )
-    return (StagedSqlite if manifest.kind == "sqlite" else StagedPostgresql)(url, suffix)
+    kind = StagedSqlite if manifest.kind == "sqlite" else StagedPostgresql
+    return kind(url, suffix, settings.site)
 
 
 @dataclass(frozen=True)
@@ -112,14 +134,11 @@ class StagedPostgresql:
 
     url: URL
     suffix: str
+    site: str
 
     @property
     def there(self) -> URL:
         return server.beside(self.url, self.suffix)
-
-    @property
-    def engine_url(self) -> URL:
-        return self.there
 
     def fill(self, folder: Path, manifest: Manifest) -> None:
         """Restore a dump into it, and bring it to this code's revision. Raises DataboardError."""
@@ -130,17 +149,24 @@ class StagedPostgresql:
         with engine.connect() as connection:
             _check_rows(count_rows(connection), manifest)
         database.upgrade(self.there.render_as_string(hide_password=False))
-
-    def take_over(self, suffix: str) -> str | None:
-        """Let it serve; returns the name, with this suffix, under which the one before is kept.
-
-        Another one that is kept under that name goes. Raises DataboardError.
-        """
-        kept = server.beside(self.url, suffix)
         with server.connected(self.url) as connection:
-            server.drop(connection, kept.database)
-        is_kept = server.swap(self.there, self.url, kept)
-        return kept.database if is_kept else None
+            server.call(connection, self.there.database, self.site)
+
+    def take_over(self, at: str, kept: str) -> str | None:
+        """Let it serve; returns where the one before is `kept`, and one kept so before goes.
+
+        Raises DataboardError.
+        """
+        before = server.beside(self.url, f"_{kept.replace('-', '_').lower()}")
+        with server.connected(self.url) as connection:
+            server.drop(connection, before.database)
+        is_kept = server.swap(self.there, self.url, before)
+        return before.database if is_kept else None
+
+    def has_taken_over(self, at: str) -> bool:
+        """Whether it serves since then, or serves no more; asked after a killed restore."""
+        with server.connected(self.url) as connection:
+            return not server.exists(connection, self.there.database)
 
     def give_up(self) -> None:
         """Remove it."""
@@ -154,49 +180,63 @@ class StagedSqlite:
 
     url: URL
     suffix: str
+    site: str
 
     @property
     def path(self) -> Path:
         return Path(str(self.url.database))
 
     @property
-    def there(self) -> Path:
+    def file(self) -> Path:
         return self.path.with_name(f"{self.path.name}{self.suffix}")
 
     @property
-    def engine_url(self) -> URL:
-        return URL.create("sqlite", database=str(self.there))
+    def there(self) -> URL:
+        return self.url.set(database=str(self.file))
 
     def fill(self, folder: Path, manifest: Manifest) -> None:
         """Restore a dump into it, and bring it to this code's revision. Raises DataboardError."""
         self.give_up()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        _copy(folder / SQLITE, self.there)
-        engine = create_engine(f"sqlite:///{self.there}", poolclass=NullPool)
+        _copy(folder / SQLITE, self.file)
+        engine = create_engine(self.there, poolclass=NullPool)
         with engine.connect() as connection:
             _check_rows(count_rows(connection), manifest)
-        database.upgrade(f"sqlite:///{self.there}")
+        database.upgrade(self.there.render_as_string())
 
-    def take_over(self, suffix: str) -> str | None:
-        """Let it serve; returns the file, with this suffix, in which the one before is kept."""
-        kept = None
+    def take_over(self, at: str, kept: str) -> str | None:
+        """Let it serve; returns where the one before is `kept`. Raises DataboardError."""
+        before = None
         if self.path.exists():
-            kept = self.path.with_name(f"{self.path.name}{suffix}")
-            _copy(self.path, kept)
-        _copy(self.there, self.path)
+            before = self.path.with_name(f"{self.path.name}.{kept}")
+            _copy(self.path, before)
+        with closing(sqlite3.connect(self.file)) as there:
+            there.execute(f"PRAGMA user_version = {crc32(at.encode()) >> 1}")
+        _copy(self.file, self.path)
         self.give_up()
-        return str(kept) if kept else None
+        return str(before) if before else None
+
+    def has_taken_over(self, at: str) -> bool:
+        """Whether it serves since then, or serves no more; asked after a killed restore."""
+        if not self.file.exists():
+            return True
+        with closing(sqlite3.connect(self.path)) as here:
+            (mark,) = here.execute("PRAGMA user_version").fetchone()
+        return bool(mark == crc32(at.encode()) >> 1)
 
     def vacuum(self) -> None:
         """Let the file hold nothing that was overwritten."""
-        with closing(sqlite3.connect(self.there, isolation_level=None)) as connection:
+        with closing(sqlite3.connect(self.file, isolation_level=None)) as connection:
             connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def give_up(self) -> None:
         """Remove it."""
-        for path in self.there.parent.glob(f"{self.there.name}*"):  # with its -wal and -shm
+        for path in self.file.parent.glob(f"{self.file.name}*"):  # with its -wal and -shm
             path.unlink()
+
+
+Staged = StagedPostgresql | StagedSqlite
 
 
 def stage_files(deployment: Path, store: Store, name: str) -> None:
@@ -209,33 +249,40 @@ def stage_files(deployment: Path, store: Store, name: str) -> None:
         owners.give_back(file, staged)
 
 
-def exchange_files(deployment: Path) -> Path:
+def exchange_files(deployment: Path, at: str) -> Path:
     """Let the staged folders take the places of those that serve; returns where these are now."""
-    at = datetime.now(UTC).strftime(FORM)
-    kept = deployment / f"before-restore-{at}{UNFINISHED}"
+    kept = deployment / f"{BEFORE}{at}{UNFINISHED}"
     kept.mkdir()
     for folder in FOLDERS:
-        if (deployment / folder).exists():
+        if os.path.lexists(deployment / folder):
             (deployment / folder).rename(kept / folder)
-        if (deployment / STAGED / folder).exists():
+        if os.path.lexists(deployment / STAGED / folder):
             (deployment / STAGED / folder).rename(deployment / folder)
     return kept
 
 
-def put_back(deployment: Path) -> list[Path]:
+def recover(deployment: Path, staged: Staged) -> None:
+    """What a killed restore has exchanged stays if its database serves, and else is put back."""
+    for kept in deployment.glob(f"{BEFORE}*{UNFINISHED}"):
+        if staged.has_taken_over(kept.name.removeprefix(BEFORE).removesuffix(UNFINISHED)):
+            finish_files(kept)
+        else:
+            aside = put_back(kept)
+            with suppress(OSError):  # it keeps what served meanwhile
+                aside.rmdir()
+
+
+def put_back(kept: Path) -> Path:
     """Undo an exchange that was not finished; returns where what served meanwhile is now."""
-    undone = []
-    for kept in deployment.glob(f"before-restore-*{UNFINISHED}"):
-        aside = kept.with_name(f"{kept.name.removesuffix(UNFINISHED)}.undone")
-        aside.mkdir()
-        for folder in list(kept.iterdir()):
-            serving = deployment / folder.name
-            if serving.exists():
-                serving.rename(aside / folder.name)
-            folder.rename(serving)
-        kept.rmdir()
-        undone.append(aside)
-    return undone
+    aside = kept.with_name(f"{kept.name.removesuffix(UNFINISHED)}.undone")
+    aside.mkdir(exist_ok=True)  # by one that was killed
+    for folder in list(kept.iterdir()):
+        serving = kept.parent / folder.name
+        if os.path.lexists(serving):
+            serving.rename(aside / folder.name)
+        folder.rename(serving)
+    kept.rmdir()
+    return aside
 
 
 def finish_files(kept: Path) -> Path | None:
@@ -259,8 +306,6 @@ def _check_rows(rows: dict[str, int], manifest: Manifest) -> None:
 
 
 def _copy(source: Path, destination: Path) -> None:
-    """One database's content into another's, in one transaction."""
     if not destination.exists():
         destination.touch(mode=0o600)
-    with closing(sqlite3.connect(source)) as here, closing(sqlite3.connect(destination)) as there:
-        here.backup(there)
+    copy_sqlite(source, destination)

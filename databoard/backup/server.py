@@ -16,6 +16,7 @@ from databoard import database, pgtools
 from databoard.backup.dumping import JOBS
 from databoard.errors import DataboardError
 
+SITE = "databoard site: "  # in the comment of a database
 MAX_NAME = 63  # bytes of a name in PostgreSQL
 
 
@@ -40,6 +41,38 @@ def connected(url: URL) -> Iterator[Connection]:
         ) from None
     except DBAPIError as error:
         raise database.unreachable(url, error) from None
+
+
+def claim(url: str, site: str) -> None:
+    """Let a PostgreSQL database say whose it is, unless it says so already."""
+    parsed = database.open_engine(url).url
+    if parsed.get_backend_name() == "postgresql":
+        with connected(parsed) as connection:
+            if exists(connection, parsed.database) and not site_of(connection, parsed.database):
+                call(connection, parsed.database, site)
+
+
+def call(connection: Connection, name: str | None, site: str) -> None:
+    """Write into a database's comment which site it is of: a copy of another name has no comment,
+    and who reaches it by another name finds it."""
+    said = _comment(connection, name)
+    kept = [line for line in said.splitlines() if not line.startswith(SITE)]
+    says = {"says": "\n".join([*kept, f"{SITE}{site}"])}
+    literal = connection.scalar(text("SELECT quote_literal(:says)"), says)
+    connection.exec_driver_sql(f"COMMENT ON DATABASE {_quoted(connection, name)} IS {literal}")
+
+
+def site_of(connection: Connection, name: str | None) -> str | None:
+    """The site that a database is of; None when it does not say."""
+    lines = _comment(connection, name).splitlines()
+    return next((line.removeprefix(SITE) for line in lines if line.startswith(SITE)), None)
+
+
+def _comment(connection: Connection, name: str | None) -> str:
+    found = text(
+        "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = :name"
+    )
+    return str(connection.scalar(found, {"name": name}) or "")
 
 
 def beside(url: URL, suffix: str) -> URL:

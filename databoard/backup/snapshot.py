@@ -30,11 +30,12 @@ class Manifest:
     revision: str  # of the database's schema
     kind: str  # postgresql or sqlite
     database: str  # its name
-    server: str  # PostgreSQL's system identifier: no two servers have the same
+    server: str  # PostgreSQL's version; of SQLite, the machine and the path
     rows: dict[str, int]  # by table
     n_files: int  # all but the dump's
     size: int  # of everything
     added: int  # of what is no hard link to an older snapshot
+    sums: str  # the SHA-256 of SHA256SUMS, without the line of the manifest
     family: str  # the snapshot that the oldest of its hard links was made in
     missing: tuple[str, ...] = ()  # submissions whose files were not there to be copied
     tools: dict[str, str] = field(default_factory=dict)

@@ -2,7 +2,8 @@
 
 STORE/databoard-store          says that this is one, and that its disk is mounted
 STORE/<site>/<time>/           a snapshot; it is there whole, or not at all
-STORE/<site>/<time>.partial/   one that is being made, or was broken off
+STORE/<site>/<any>.partial/    one that is being made, or was broken off
+STORE/<site>/<any>.removed/    what goes
 STORE/<site>/<time>.verified   how its last verification ended
 """
 
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from threading import Event, Thread
 
 from databoard.backup.place import Place
@@ -63,25 +65,33 @@ for folder in [0-9]*Z; do
 done
 """
 
+# Of a backup that was killed, a script may go on for a while: it must find its folder whole or not
+# at all, and never one of ours, so each has a name of its own.
 BEGIN = """
-rm -rf ./*.partial
-mkdir "$name.partial" "$name.partial/database" "$name.partial/files"
+for left in ./*.partial; do
+    mv -T "$left" "${left%.partial}.removed" 2>/dev/null || true
+done
+rm -rf ./*.removed || true
+mkdir "$staged" "$staged/database" "$staged/files"
 """
 
 COMMIT = """
-sync -f "$name.partial"
-mv -T "$name.partial" "$name"
+sync -f "$staged"
+mv -T "$staged" "$name"
 sync -f .
 """
 
 REMOVE = """
 # under another name first: a snapshot is there whole or not at all
-mv -T "$name" "$name.removed.partial"
-rm -rf "$name.removed.partial" "$name.verified"
+mv -T "$name" "$name.removed"
+rm -rf "$name.removed" "$name.verified"
 """
 
+# whoever was killed has sent nothing
 MARK = """
-cat >"$name.verified.new"; mv "$name.verified.new" "$name.verified"; sync -f .
+cat >"$name.verified.new"
+[ -s "$name.verified.new" ]
+mv "$name.verified.new" "$name.verified"; sync -f .
 """
 
 
@@ -179,9 +189,14 @@ class Store:
             with suppress(OSError, EOFError):
                 held.close()
 
-    def begin(self, name: str) -> None:
-        """Make the folder of a snapshot that is to be; what was broken off before is removed."""
-        self.run(BEGIN, name=name)
+    def begin(self) -> str:
+        """Make a folder for a snapshot that is to be; what was broken off before is removed.
+
+        Returns its name; from now on no snapshot appears but by `commit`.
+        """
+        staged = f"{token_hex(8)}.partial"
+        self.run(BEGIN, staged=staged)
+        return staged
 
     def push(self, source: Path, path: str, options: Sequence[str] = ()) -> Output:
         """rsync the content of a folder to `path` among the snapshots."""
@@ -208,13 +223,13 @@ class Store:
             self.pull(path, Path(folder), [f"--include=/{file}", "--exclude=*"])
             yield Path(folder, file)
 
-    def commit(self, name: str) -> None:
+    def commit(self, staged: str, name: str) -> None:
         """Let the snapshot be there, once all of it is on the disk."""
-        self.run(COMMIT, name=name)
+        self.run(COMMIT, staged=staged, name=name)
 
-    def give_up(self, name: str) -> None:
+    def give_up(self, staged: str) -> None:
         """Remove what was made of a snapshot."""
-        self.run('rm -rf -- "$name.partial"', name=name)
+        self.run('rm -rf -- "$staged"', staged=staged)
 
     def remove(self, name: str) -> None:
         self.run(REMOVE, name=name)

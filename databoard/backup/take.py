@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import platform
 import subprocess
@@ -12,12 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 from databoard import config, keeping
-from databoard.backup import checksums, owners, retention
+from databoard.backup import checksums, owners, retention, server
 from databoard.backup.checksums import Summing
-from databoard.backup.copying import copy_files
+from databoard.backup.copying import check_restored, copy_files, held
 from databoard.backup.dumping import Dumped, dump
 from databoard.backup.snapshot import MANIFEST, Manifest, Snapshot, next_name
 from databoard.backup.store import Store
@@ -25,12 +25,12 @@ from databoard.config import Settings
 from databoard.errors import DataboardError
 from databoard.submissions import name_of_folder
 
-LOCK, SKIPPED, DONE = ".backup", ".backup-skipped", ".backup-done"  # among the submissions
+TAKEN, SKIPPED = ".backup-taken", ".backup-skipped"  # notes in the folder of the submissions
 Report = Callable[[str], None]
 
 SIZES = """
 cd "$name"
-find . -type f -printf '%n %s %P\\n' | awk '
+find . -type f -printf '%n %s %.6P\\n' | awk '
     { size += $2 } $1 == 1 { added += $2 } $3 ~ /^files\\// { files++ }
     END { printf "%.0f %.0f %.0f\\n", files, size, added }'
 """
@@ -52,19 +52,30 @@ def take(settings: Settings, store: Store, report: Report = lambda step: None) -
 
     Raises Busy, DataboardError; then there is no new snapshot, and the others are as they were.
     """
-    with _alone(settings.submissions_path), store.locked():
-        snapshots = store.snapshots()
-        name = next_name(datetime.now(UTC), snapshots[-1].name if snapshots else None)
-        store.begin(name)
+    # The default is made where none was; once one was, its disk may be missing.
+    is_first = not (settings.submissions_path / TAKEN).exists()
+    if store.place.path == settings.own_store and is_first:
+        store.make()
+    with _alone(settings), store.locked():
+        check_restored(settings.deployment_path)
+        staged = store.begin()
         try:
-            with keeping.keeping(settings.submissions_path):
-                manifest = _Taking(settings, store, name, base_of(snapshots), report).run()
+            snapshots = store.snapshots()
+            name = next_name(datetime.now(UTC), snapshots[-1].name if snapshots else None)
+            with (
+                keeping.keeping(settings.submissions_path),
+                tempfile.TemporaryDirectory(prefix="databoard-") as folder,
+            ):
+                base = _sound(store, base_of(snapshots), Path(folder))
+                taking = _Taking(settings, store, name, staged, base, Path(folder), report)
+                manifest = taking.run()
             report("Write all to the disk")
-            store.commit(name)
+            store.commit(staged, name)
         except BaseException:
             with suppress(DataboardError):  # the store may be what failed
-                store.give_up(name)
+                store.give_up(staged)
             raise
+        (settings.submissions_path / TAKEN).touch()
         taken = Snapshot(name, manifest)
         for old in retention.superfluous([*snapshots, taken]):
             store.remove(old.name)
@@ -87,6 +98,18 @@ def base_of(snapshots: Sequence[Snapshot]) -> Snapshot | None:
     return newest
 
 
+def _sound(store: Store, base: Snapshot | None, scratch: Path) -> Snapshot | None:
+    """The same if its SHA256SUMS, which is fetched, is as it was written; else None."""
+    if base is None or base.manifest is None:
+        return None
+    store.pull(base.name, scratch, [f"--include=/{checksums.FILE}", "--exclude=*"])
+    try:
+        with (scratch / checksums.FILE).open("rb") as written:
+            return base if checksums.seal(written) == base.manifest.sums else None
+    except FileNotFoundError:
+        return None
+
+
 @dataclass(frozen=True)
 class _Taking:
     """A snapshot that is being made."""
@@ -94,61 +117,67 @@ class _Taking:
     settings: Settings
     store: Store
     name: str
+    staged: str  # its folder, until it is committed
     base: Snapshot | None
+    scratch: Path  # has SHA256SUMS of the base
     report: Report
 
     def run(self) -> Manifest:
         began, taken_at = time.monotonic(), datetime.now(UTC)
-        with tempfile.TemporaryDirectory(prefix="databoard-") as folder:
-            scratch = Path(folder)
-            dumped, dump_folder = self._dump(scratch)
-            self.report("Copy the files")
-            base = self.base.name if self.base else None
-            copy_files(self.settings.deployment_path, self.store, self.name, base)
-            self.report("Compute the checksums")
-            missing = self._sum(scratch, dump_folder)
-            n_files, size, added = map(int, self.store.run(SIZES, name=self._partial).split())
-            manifest = Manifest(
-                site=self.settings.site,
-                taken_at=f"{taken_at:%Y-%m-%dT%H:%M:%SZ}",
-                seconds=round(time.monotonic() - began, 1),
-                release=config.release(),
-                revision=dumped.revision,
-                kind=dumped.kind,
-                database=dumped.database,
-                server=dumped.server,
-                rows=dumped.rows,
-                n_files=n_files,
-                size=size,
-                added=added,
-                family=self.base.manifest.family if self.base and self.base.manifest else self.name,
-                missing=tuple(missing),
-                tools=_tools(dumped),
-            )
-            self._describe(scratch / "about", manifest)
+        dumped, dump_folder = self._dump()
+        self.report("Copy the files")
+        base = self.base.name if self.base else None
+        copy_files(self.settings.deployment_path, self.store, f"{self.staged}/files", base)
+        self.report("Compute the checksums")
+        missing = self._sum(dump_folder)
+        about = self.scratch / "about"
+        owners.note(self.settings.deployment_path, about / owners.FILE)
+        line_of_owners = _line(about / owners.FILE)
+        with (about / checksums.FILE).open("rb") as written:
+            sums = checksums.seal(chain(written, [line_of_owners]))
+        n_files, size, added = map(int, self.store.run(SIZES, name=self.staged).split())
+        manifest = Manifest(
+            site=self.settings.site,
+            taken_at=f"{taken_at:%Y-%m-%dT%H:%M:%SZ}",
+            seconds=round(time.monotonic() - began, 1),
+            release=config.release(),
+            revision=dumped.revision,
+            kind=dumped.kind,
+            database=dumped.database,
+            server=dumped.server,
+            rows=dumped.rows,
+            n_files=n_files,
+            size=size,
+            added=added,
+            sums=sums,
+            family=self.base.manifest.family if self.base and self.base.manifest else self.name,
+            missing=tuple(missing),
+            tools=_tools(dumped),
+        )
+        (about / MANIFEST).write_text(manifest.text())
+        with (about / checksums.FILE).open("ab") as file:
+            file.write(_line(about / MANIFEST) + line_of_owners)
+        self.store.send(about, self.staged)
         return manifest
 
-    @property
-    def _partial(self) -> str:
-        return f"{self.name}.partial"
-
-    def _dump(self, scratch: Path) -> tuple[Dumped, Path]:
+    def _dump(self) -> tuple[Dumped, Path]:
         """Dump the database: into the store, or where no path leads there, here, and send it."""
         self.report("Dump the database")
+        server.claim(self.settings.db_url, self.settings.site)
         here = self.store.here
-        folder = (here / self._partial if here else scratch) / "database"
+        folder = (here / self.staged if here else self.scratch) / "database"
         folder.mkdir(exist_ok=True)
-        with (scratch / "submissions").open("w") as file:
+        with (self.scratch / "submissions").open("w") as file:
             dumped = dump(
                 self.settings.db_url,
                 folder,
                 lambda id_, digest: file.write(f"{name_of_folder(id_)} {digest}\n"),
             )
         if here is None:
-            self.store.send(folder, f"{self._partial}/database")
+            self.store.send(folder, f"{self.staged}/database")
         return dumped, folder
 
-    def _sum(self, scratch: Path, dump_folder: Path) -> list[str]:
+    def _sum(self, dump_folder: Path) -> list[str]:
         """Write SHA256SUMS; returns the submissions in the dump whose files are not there.
 
         Raises DataboardError: what arrived in the store is not what was sent.
@@ -156,14 +185,15 @@ class _Taking:
         here, deployment = self.store.here, self.settings.deployment_path
         sources = (
             {
-                b"database": here / self._partial / "database",
-                b"files": here / self._partial / "files",
+                b"database": here / self.staged / "database",
+                b"files": here / self.staged / "files",
             }
             if here
             else {b"database": dump_folder, b"files": deployment}
         )
-        summing = Summing(self.store, self._partial, self.base, sources, scratch)
-        missing = summing.write(scratch / "submissions")
+        before = self.scratch / checksums.FILE if self.base else None
+        summing = Summing(self.store, self.staged, before, sources, self.scratch)
+        missing = summing.write(self.scratch / "submissions")
         lost = [
             name for name in missing if any(self.settings.submissions_path.glob(f"{name}/files*/*"))
         ]
@@ -171,15 +201,11 @@ class _Taking:
             raise DataboardError(f"The files of {lost[0]} were not copied.", "Repeat the command.")
         return missing
 
-    def _describe(self, about: Path, manifest: Manifest) -> None:
-        """Add the manifest and the owners, with their checksums after the others, and send all."""
-        (about / MANIFEST).write_text(manifest.text())
-        owners.note(self.settings.deployment_path, about / owners.FILE)
-        names = (MANIFEST.encode(), owners.FILE.encode())
-        sums = checksums.hashed(names, lambda name: os.path.join(os.fsencode(about), name))
-        with (about / checksums.FILE).open("ab") as file:
-            file.writelines(checksums.lines(sums))
-        self.store.send(about, self._partial)
+
+def _line(path: Path) -> bytes:
+    """The line of SHA256SUMS for a file of the snapshot's own."""
+    names = [path.name.encode()]
+    return b"".join(checksums.lines(checksums.hashed(names, lambda name: os.fsencode(path))))
 
 
 def _tools(dumped: Dumped) -> dict[str, str]:
@@ -192,17 +218,14 @@ def _tools(dumped: Dumped) -> dict[str, str]:
 
 
 @contextmanager
-def _alone(submissions: Path) -> Iterator[None]:
-    """One backup of a deployment at a time. Raises Busy."""
-    submissions.mkdir(parents=True, exist_ok=True)
-    skipped = submissions / SKIPPED
-    with (submissions / LOCK).open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+def _alone(settings: Settings) -> Iterator[None]:
+    """One backup or restore of a deployment at a time. Raises Busy."""
+    settings.submissions_path.mkdir(parents=True, exist_ok=True)
+    skipped = settings.submissions_path / SKIPPED
+    with held(settings.deployment_path) as is_ours:
+        if not is_ours:
             times = len(skipped.read_bytes()) + 1 if skipped.exists() else 1
             skipped.write_bytes(b"." * times)
-            raise Busy(times) from None
-        yield
+            raise Busy(times)
         skipped.unlink(missing_ok=True)
-        (submissions / DONE).touch()  # inv status looks for it
+        yield

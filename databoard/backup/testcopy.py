@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Collection
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -19,16 +18,15 @@ from sqlalchemy.pool import NullPool
 
 from databoard import database, pgtools
 from databoard.backup import server
-from databoard.backup.dumping import count_rows, identity
+from databoard.backup.dumping import count_rows, place_of
 from databoard.backup.pseudonyms import Pseudonymised, key_of, pseudonymise
 from databoard.backup.restore import (
-    StagedPostgresql,
+    Staged,
     StagedSqlite,
-    exchange_files,
-    finish_files,
-    put_back,
+    restoring,
     stage_files,
     staged_database,
+    switch,
     usable,
 )
 from databoard.backup.snapshot import Manifest, Snapshot
@@ -66,33 +64,20 @@ def copy_to_test(
     manifest = usable(snapshot)
     refuse_production(settings, manifest)
     deployment = settings.deployment_path
-    deployment.mkdir(parents=True, exist_ok=True)
     staged = staged_database(settings, manifest, "_copying")
-    with store.locked(shared=True):
-        put_back(deployment)
-        try:
-            report("Restore the database")
-            with local_folder(store, f"{snapshot.name}/database") as folder:
-                staged.fill(folder, manifest)
-            report("Replace names and addresses")
-            done, rows = _pseudonymise(staged.engine_url, key_of(deployment), admins)
-            report("Look for addresses that are left")
-            _check_nothing_left(staged, done)
-            report("Copy the files")
-            stage_files(deployment, store, snapshot.name)
-            report("Switch to them")
-            files = exchange_files(deployment)
-            try:
-                before = staged.take_over("_old")
-            except BaseException:
-                for undone in put_back(deployment):
-                    shutil.rmtree(undone, ignore_errors=True)
-                raise
-        except BaseException:
-            with suppress(DataboardError):
-                staged.give_up()
-            raise
-    return Copied(done, rows, before, _keep_files(files))
+    with restoring(deployment, staged), store.locked(shared=True):
+        report("Restore the database")
+        with local_folder(store, f"{snapshot.name}/database") as folder:
+            staged.fill(folder, manifest)
+        report("Replace names and addresses")
+        done, rows = _pseudonymise(staged.there, key_of(deployment), admins)
+        report("Look for addresses that are left")
+        _check_nothing_left(staged, done)
+        report("Copy the files")
+        stage_files(deployment, store, snapshot.name)
+        report("Switch to them")
+        kept = switch(deployment, staged, "old")
+    return Copied(done, rows, kept.database, _keep_files(kept.files))
 
 
 def refuse_site(settings: Settings) -> None:
@@ -106,11 +91,12 @@ def refuse_production(settings: Settings, manifest: Manifest) -> None:
     it is reached by."""
     refuse_site(settings)
     url = database.open_engine(settings.db_url).url
-    is_same = settings.site == manifest.site
-    if not is_same and url.get_backend_name() == manifest.kind == "postgresql":
+    if url.get_backend_name() == "postgresql":
         with server.connected(url) as connection:
-            is_same = (identity(connection), url.database) == (manifest.server, manifest.database)
-    if is_same:
+            site = server.site_of(connection, url.database) or settings.site
+    else:
+        site = manifest.site if place_of(url) == manifest.server else settings.site
+    if site == manifest.site:
         raise DataboardError(
             f"{database.shown(url)} is the database that the snapshot is of.", ELSEWHERE
         )
@@ -126,11 +112,11 @@ def _pseudonymise(
         return done, count_rows(connection)
 
 
-def _check_nothing_left(staged: StagedPostgresql | StagedSqlite, done: Pseudonymised) -> None:
+def _check_nothing_left(staged: Staged, done: Pseudonymised) -> None:
     """Raise DataboardError when an address of production is anywhere in the dump of the copy."""
     if isinstance(staged, StagedSqlite):
         staged.vacuum()  # or what was overwritten would still be in the file
-        with staged.there.open("rb") as file:
+        with staged.file.open("rb") as file:
             found = done.addresses.first_in(file)
     else:
         dump = ("pg_dump", "--no-password", "--format=plain", "--no-owner")
@@ -146,9 +132,10 @@ def _check_nothing_left(staged: StagedPostgresql | StagedSqlite, done: Pseudonym
         )
 
 
-def _keep_files(files: Path) -> Path | None:
+def _keep_files(files: Path | None) -> Path | None:
     """The files of before, in place of those of before them."""
+    if files is None:
+        return None
     kept = files.with_name("before-copy")
     shutil.rmtree(kept, ignore_errors=True)
-    done = finish_files(files)
-    return done.rename(kept) if done else None
+    return files.rename(kept)

@@ -80,15 +80,16 @@ def hours(age: timedelta) -> str:
 
 
 def _faults(settings: Settings, store: Store, snapshot: Snapshot, report: Report) -> Iterator[str]:
-    if snapshot.manifest is None:
+    manifest = snapshot.manifest
+    if manifest is None:
         yield "manifest.json is damaged"
         return
     report("Compare the checksums, restore the database")
     with ThreadPoolExecutor(1) as pool:
-        comparing = pool.submit(lambda: list(wrong_sums(store, snapshot.name)))
+        comparing = pool.submit(lambda: list(wrong_sums(store, snapshot.name, manifest)))
         tried: list[str] | DataboardError | DBAPIError
         try:
-            tried = list(_wrong_restore(settings, store, snapshot.name, snapshot.manifest))
+            tried = list(_wrong_restore(settings, store, snapshot.name, manifest))
         except (DataboardError, DBAPIError) as error:
             tried = error
         wrong = comparing.result()
@@ -100,7 +101,7 @@ def _faults(settings: Settings, store: Store, snapshot: Snapshot, report: Report
     yield from tried
 
 
-def wrong_sums(store: Store, name: str) -> Iterator[str]:
+def wrong_sums(store: Store, name: str, manifest: Manifest) -> Iterator[str]:
     """What is not as SHA256SUMS says."""
     with tempfile.TemporaryDirectory(prefix="databoard-") as scratch:
         listed = Path(scratch, "listed")
@@ -116,9 +117,12 @@ def wrong_sums(store: Store, name: str) -> Iterator[str]:
                 path.open("rb") as sums,
                 listed.open("rb") as names,
             ):
+                if checksums.seal(sums) != manifest.sums:
+                    yield f"{checksums.FILE} has changed"
+                sums.seek(0)
                 pairs = checksums.read(sums)
                 yield from _compared(store, name, pairs, checksums.records(names))
-        except (DataboardError, FileNotFoundError):
+        except (checksums.Damaged, FileNotFoundError):
             yield f"{checksums.FILE} is damaged"
 
 

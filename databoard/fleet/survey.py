@@ -60,7 +60,7 @@ done
 for stamp in venvs/*/databoard.stamp; do
     [ ! -e "$stamp" ] || fact venv "$(basename "${stamp%/*}")"
 done
-done=shared/submissions/.backup-done
+done=shared/submissions/.backup-taken
 [ ! -e "$done" ] || fact backup "$(($(date +%s) - $(stat -c %Y "$done")))"
 [ ! -e log/audit.jsonl ] || tail -n $((wants_audit * 500 + 1)) log/audit.jsonl | sed 's/^/@audit /'
 if [ "$is_web" = 1 ] && [ "$wants_health" = 1 ]; then

@@ -20,6 +20,7 @@ from databoard.backup import testcopy
 from databoard.backup.mails import Addresses
 from databoard.backup.place import Place
 from databoard.backup.pseudonyms import KEY
+from databoard.backup.restore import restore
 from databoard.backup.store import Store, opened
 from databoard.backup.take import take
 from databoard.backup.testcopy import copy_to_test, refuse_production
@@ -177,7 +178,7 @@ def test_an_admin_who_is_not_there(production: Settings, store: Store, test_site
     assert everything(test_site) == before
 
 
-STEPS = ("stage_files", "exchange_files", "_pseudonymise", "_check_nothing_left")
+STEPS = ("stage_files", "switch", "_pseudonymise", "_check_nothing_left")
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -227,20 +228,18 @@ def test_an_address_that_stays_ends_the_copy(
 
 
 def test_production_is_never_the_destination(production: Settings, store: Store) -> None:
-    """Not under another site's name and folder, as long as the database is the same."""
+    """Not under another site's name, and whatever its database is called."""
     snapshot = take(production, store)
     assert snapshot.manifest is not None
     with pytest.raises(DataboardError, match="This is production: nothing is copied to it"):
         refuse_production(production, snapshot.manifest)
-    if snapshot.manifest.kind == "postgresql":
-        for url in (production.db_url, production.db_url.replace("127.0.0.1", "localhost")):
-            disguised = replace(production, site="test", db_url=url)
-            with pytest.raises(DataboardError, match="is the database that the snapshot is of"):
-                copy_to_test(disguised, store, snapshot)
-    same = replace(production, site="elsewhere")
-    elsewhere = replace(snapshot.manifest, site="elsewhere")
+    for url in {production.db_url, production.db_url.replace("127.0.0.1", "localhost")}:
+        disguised = replace(production, site="test", db_url=url)
+        with pytest.raises(DataboardError, match="is the database that the snapshot is of"):
+            copy_to_test(disguised, store, snapshot)
+    restore(production, store, snapshot)
     with pytest.raises(DataboardError, match="is the database that the snapshot is of"):
-        refuse_production(same, elsewhere)
+        copy_to_test(replace(production, site="test"), store, snapshot)
 
 
 # -- addresses in text
