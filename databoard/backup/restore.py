@@ -39,7 +39,9 @@ class Kept:
 
 
 def comparison(settings: Settings, manifest: Manifest) -> list[tuple[str, int | None, int]]:
-    """Tables, their rows today (None without the table), and their rows in the snapshot."""
+    """Tables, their rows today (None without the table), and their rows in the snapshot; at the end
+    the files.
+    """
     engine = database.open_engine(settings.db_url)
     here: dict[str, int] = {}
     with suppress(DBAPIError, DataboardError):
@@ -47,7 +49,8 @@ def comparison(settings: Settings, manifest: Manifest) -> list[tuple[str, int | 
             with engine.execution_options(reads_only=True).connect() as connection:
                 here = count_rows(connection)
     engine.dispose()
-    return [(table, here.get(table), rows) for table, rows in manifest.rows.items()]
+    tables = [(table, here.get(table), rows) for table, rows in manifest.rows.items()]
+    return [*tables, ("(files)", _count_files(settings), manifest.n_files)]
 
 
 def restore(
@@ -294,6 +297,13 @@ def finish_files(kept: Path) -> Path | None:
         return done
     done.rmdir()
     return None
+
+
+def _count_files(settings: Settings) -> int:
+    """As many as a snapshot would have."""
+    notes = len(list(settings.submissions_path.glob(".*")))
+    folders = [settings.deployment_path / folder for folder in FOLDERS]
+    return sum(len(names) for folder in folders for _, _, names in os.walk(folder)) - notes
 
 
 def _check_rows(rows: dict[str, int], manifest: Manifest) -> None:

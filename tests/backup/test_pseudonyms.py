@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -203,6 +205,40 @@ def test_a_failure_at_any_step_leaves_the_test_site_as_it_was(
     assert everything(test_site) == before
     assert (test_site.submissions_path / "old").read_text() == "old"
     monkeypatch.undo()
+    copy_to_test(test_site, store, snapshot)
+    assert "user_" in everything(test_site)
+
+
+REPORTS = (
+    "Restore the database",
+    "Replace names and addresses",
+    "Look for addresses that are left",
+    "Copy the files",
+    "Switch to them",
+)
+
+
+@pytest.mark.parametrize("step", REPORTS)
+def test_a_copy_killed_at_any_step_leaves_the_test_site_as_it_was(
+    production: Settings, store: Store, test_site: Settings, step: str
+) -> None:
+    snapshot = take(production, store)
+    test_site.submissions_path.mkdir()
+    (test_site.submissions_path / "old").write_text("old")
+    before = everything(test_site)
+
+    def die(said: str) -> None:
+        if said == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    if (child := os.fork()) == 0:
+        try:
+            copy_to_test(test_site, store, snapshot, report=die)
+        finally:
+            os._exit(1)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    assert everything(test_site) == before
+    assert (test_site.submissions_path / "old").read_text() == "old"
     copy_to_test(test_site, store, snapshot)
     assert "user_" in everything(test_site)
 
