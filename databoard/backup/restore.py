@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from contextlib import closing, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +24,7 @@ from databoard.backup.dumping import SQLITE, copy_sqlite, count_rows
 from databoard.backup.snapshot import Manifest, Snapshot
 from databoard.backup.store import Store
 from databoard.backup.take import Report
-from databoard.backup.verify import local_folder
+from databoard.backup.verify import local_folder, told, wrong_sums
 from databoard.config import Settings
 from databoard.errors import DataboardError
 
@@ -78,13 +79,10 @@ def restore(
     at = datetime.now(UTC).strftime("%Y%m%dT%H%M%S_%f")
     staged = staged_database(settings, manifest)
     settings.deployment_path.mkdir(parents=True, exist_ok=True)
-    with held(settings.deployment_path) as is_ours, store.locked(shared=True):
-        if not is_ours:
-            raise DataboardError(
-                "A backup or another restore of this deployment is running.",
-                "Wait for it, then repeat the command.",
-            )
+    with _alone(settings.deployment_path), store.locked(shared=True):
         recover(settings.deployment_path, staged)
+        report("Compare the checksums")
+        check_sums(store, snapshot.name, manifest)
         try:
             report("Copy the files")
             stage_files(settings.deployment_path, store, snapshot.name)
@@ -106,13 +104,35 @@ def restore(
     return Kept(before, finish_files(files))
 
 
+@contextmanager
+def _alone(deployment: Path) -> Iterator[None]:
+    with held(deployment) as is_ours:
+        if not is_ours:
+            raise DataboardError(
+                "A backup or another restore of this deployment is running.",
+                "Wait for it, then repeat the command.",
+            )
+        yield
+
+
 def usable(snapshot: Snapshot) -> Manifest:
     """The manifest of a snapshot that is not known to be damaged. Raises DataboardError."""
     if snapshot.manifest is not None and not snapshot.is_damaged:
         return snapshot.manifest
-    fault = snapshot.verification.faults[0] if snapshot.verification else "manifest.json"
-    raise DataboardError(
-        f"The snapshot {snapshot.name} is damaged: {fault}.", "Choose another: inv backups"
+    faults = snapshot.verification.faults if snapshot.verification else ()
+    raise damaged(snapshot.name, faults or ["manifest.json"])
+
+
+def check_sums(store: Store, name: str, manifest: Manifest) -> None:
+    """Raise DataboardError, and note it, unless every file is as it was written."""
+    if faults := wrong_sums(store, name, manifest):
+        store.mark(name, told(faults))
+        raise damaged(name, faults)
+
+
+def damaged(name: str, faults: Sequence[str]) -> DataboardError:
+    return DataboardError(
+        f"The snapshot {name} is damaged: {faults[0]}.", "Choose another: inv backups"
     )
 
 
