@@ -204,9 +204,15 @@ def test_a_second_backup_steps_aside(board: Board) -> None:
 
 
 def test_another_deployment_waits_for_the_store(board: Board) -> None:
-    with board.store() as store, board.store() as other, store.locked():
-        with pytest.raises(StoreError) as told, other_patience(1), other.locked():
-            pass
+    with (
+        board.store() as store,
+        board.store() as other,
+        store.locked(),
+        other_patience(1),
+        pytest.raises(StoreError) as told,
+        other.locked(),
+    ):
+        pass
     assert told.value.message == f"Somebody else works on the store {board.store_path}."
 
 
