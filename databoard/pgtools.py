@@ -34,7 +34,7 @@ def started(url: URL, *command: str) -> Iterator[subprocess.Popen[bytes]]:
         _password(url) as descriptor,
         subprocess.Popen(
             dying_with_us(command),
-            env={**os.environ, **_where(url), "PGPASSFILE": f"/proc/self/fd/{descriptor}"},
+            env=_environment(url) | {"PGPASSFILE": f"/proc/self/fd/{descriptor}"},
             pass_fds=[descriptor],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -59,16 +59,42 @@ def failed(what: str, errors: bytes, hint: str) -> DataboardError:
     return DataboardError(f"{what}: {reason(errors)}", hint)
 
 
-def _where(url: URL) -> dict[str, str]:
-    found = {"PGPORT": str(url.port or 5432), "PGDATABASE": url.database or ""}
-    return found | {"PGHOST": url.host or "", "PGUSER": url.username or ""}
+# What libpq may be told in a URL's query, and by a variable.
+VARIABLES = {
+    "host": "PGHOST",
+    "port": "PGPORT",
+    "user": "PGUSER",
+    "dbname": "PGDATABASE",
+    "sslmode": "PGSSLMODE",
+    "sslrootcert": "PGSSLROOTCERT",
+    "sslcert": "PGSSLCERT",
+    "sslkey": "PGSSLKEY",
+    "connect_timeout": "PGCONNECT_TIMEOUT",
+}
+
+
+def _environment(url: URL) -> dict[str, str]:
+    """Ours without what has a password, and with where the database is."""
+    secret = ("PGPASSWORD", "DATABOARD_DB_URL")
+    found = {name: value for name, value in os.environ.items() if name not in secret}
+    for name, value in _parameters(url).items():
+        if name in VARIABLES:
+            found[VARIABLES[name]] = str(value)
+    return found
+
+
+def _parameters(url: URL) -> dict[str, object]:
+    """As psycopg2 is told them."""
+    ours = {"host": url.host, "port": url.port or 5432, "user": url.username}
+    ours |= {"dbname": url.database, "password": url.password}
+    return {**{name: value or "" for name, value in ours.items()}, **url.query}
 
 
 @contextmanager
 def _password(url: URL) -> Iterator[int]:
     """The descriptor of a password file in memory, for its owner alone."""
-    parts = [url.host or "*", str(url.port or 5432), "*", url.username or "*", url.password or ""]
-    line = ":".join(re.sub(r"([\\:])", r"\\\1", str(part)) for part in parts)
+    password = re.sub(r"([\\:])", r"\\\1", str(_parameters(url)["password"]))
+    line = f"*:*:*:*:{password}"
     with os.fdopen(os.memfd_create("pgpass"), "wb") as file:
         os.fchmod(file.fileno(), 0o600)
         file.write(f"{line}\n".encode())

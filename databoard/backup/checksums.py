@@ -117,7 +117,7 @@ class Watch:
             while folder and folder.encode() < parts[2]:
                 self.missing.append(folder)
                 folder, digest = next(self._rows, ("", ""))
-            if folder.encode() == parts[2] and parts[3].decode() in ("files", f"files-{digest}"):
+            if folder.encode() == parts[2] and parts[3] in (b"files", f"files-{digest}".encode()):
                 folder, digest = next(self._rows, ("", ""))
         while folder:
             self.missing.append(folder)

@@ -44,7 +44,7 @@ def get(
             base = [f"--link-dest={here / each.name}" for each in there[-1:] if not each.is_damaged]
             source.pull(snapshot.name, here / partial, base)
             report("Compare the checksums")
-            if wrong := list(wrong_sums(destination, partial, manifest)):
+            if wrong := wrong_sums(destination, partial, manifest):
                 raise DataboardError(
                     f"{snapshot.name} did not come whole: {wrong[0]}.",
                     f"Verify it where it is: inv verify-backup {snapshot.name}",

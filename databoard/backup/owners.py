@@ -61,7 +61,7 @@ def _give(deployment: Path, path: bytes, owner: tuple[int, int], noted: dict[byt
 
 
 def _ids(owner: bytes) -> tuple[int, int]:
-    user, _, group = owner.decode().partition(":")
+    user, _, group = os.fsdecode(owner).partition(":")
     try:
         uid = pwd.getpwnam(user).pw_uid
     except KeyError:

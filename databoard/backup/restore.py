@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ from databoard.backup.dumping import SQLITE, copy_sqlite, count_rows
 from databoard.backup.snapshot import Manifest, Snapshot
 from databoard.backup.store import Store
 from databoard.backup.take import Report
-from databoard.backup.verify import local_folder
+from databoard.backup.verify import local_folder, told, wrong_sums
 from databoard.config import Settings
 from databoard.errors import DataboardError
 
@@ -64,6 +64,8 @@ def restore(
     manifest = usable(snapshot)
     staged = staged_database(settings, manifest)
     with restoring(settings.deployment_path, staged), store.locked(shared=True):
+        report("Compare the checksums")
+        check_sums(store, snapshot.name, manifest)
         report("Copy the files")
         stage_files(settings.deployment_path, store, snapshot.name)
         report("Restore the database")
@@ -108,13 +110,35 @@ def switch(deployment: Path, staged: Staged, kept: str = "before-{at}") -> Kept:
     return Kept(before, finish_files(files))
 
 
+@contextmanager
+def _alone(deployment: Path) -> Iterator[None]:
+    with held(deployment) as is_ours:
+        if not is_ours:
+            raise DataboardError(
+                "A backup or another restore of this deployment is running.",
+                "Wait for it, then repeat the command.",
+            )
+        yield
+
+
 def usable(snapshot: Snapshot) -> Manifest:
     """The manifest of a snapshot that is not known to be damaged. Raises DataboardError."""
     if snapshot.manifest is not None and not snapshot.is_damaged:
         return snapshot.manifest
-    fault = snapshot.verification.faults[0] if snapshot.verification else "manifest.json"
-    raise DataboardError(
-        f"The snapshot {snapshot.name} is damaged: {fault}.", "Choose another: inv backups"
+    faults = snapshot.verification.faults if snapshot.verification else ()
+    raise damaged(snapshot.name, faults or ["manifest.json"])
+
+
+def check_sums(store: Store, name: str, manifest: Manifest) -> None:
+    """Raise DataboardError, and note it, unless every file is as it was written."""
+    if faults := wrong_sums(store, name, manifest):
+        store.mark(name, told(faults))
+        raise damaged(name, faults)
+
+
+def damaged(name: str, faults: Sequence[str]) -> DataboardError:
+    return DataboardError(
+        f"The snapshot {name} is damaged: {faults[0]}.", "Choose another: inv backups"
     )
 
 

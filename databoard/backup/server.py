@@ -77,7 +77,8 @@ def _comment(connection: Connection, name: str | None) -> str:
 
 def beside(url: URL, suffix: str) -> URL:
     """A name beside the database's own."""
-    return url.set(database=f"{(url.database or '')[: MAX_NAME - len(suffix)]}{suffix}")
+    name = (url.database or "").encode()[: MAX_NAME - len(suffix)].decode(errors="ignore")
+    return url.set(database=f"{name}{suffix}")
 
 
 def exists(connection: Connection, name: str | None) -> bool:
@@ -102,9 +103,11 @@ def throw_away(url: URL, suffix: str) -> Iterator[URL]:
     """An empty database beside the one at `url`, meanwhile; what the killed have left goes, too."""
     there = beside(url, f"{suffix}_{os.getpid()}")
     with connected(url) as connection:
-        for left in _named(connection, beside(url, f"{suffix}_").database):
-            with suppress(DBAPIError):  # it is in use
-                connection.execute(text(f"DROP DATABASE {_quoted(connection, left)}"))
+        prefix = str(beside(url, f"{suffix}_").database)
+        for left in _named(connection, prefix):
+            if left.removeprefix(prefix).isdigit():
+                with suppress(DBAPIError):  # it is in use
+                    connection.execute(text(f"DROP DATABASE {_quoted(connection, left)}"))
         create(connection, there.database)
         try:
             with create_engine(there, poolclass=NullPool).connect():  # as long as it is in use

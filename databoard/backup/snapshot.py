@@ -109,5 +109,5 @@ def _read(kind: type[Any], text: str) -> Any:
         values = json.loads(text)
         lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
         return kind(**values | lists)
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return None

@@ -58,10 +58,11 @@ while read -r -t "$silence" line; do :; done
 """
 
 LIST = """
+one_line() { tr '\\n' ' ' 2>/dev/null <"$1" || true; }  # also of what is damaged
 for folder in [0-9]*Z; do
     [ -d "$folder" ] || continue
-    printf '@%s\\t%s\\t%s\\n' "$folder" "$(cat "$folder/manifest.json" 2>/dev/null || true)" \\
-        "$(cat "$folder.verified" 2>/dev/null || true)"
+    printf '@%s\\t%s\\t%s\\n' "$folder" "$(one_line "$folder/manifest.json")" \\
+        "$(one_line "$folder.verified")"
 done
 """
 
@@ -137,7 +138,7 @@ class Store:
     def snapshots(self) -> list[Snapshot]:
         """All that are whole, the oldest first."""
         found = []
-        for line in self.run(LIST).splitlines():
+        for line in self.run(LIST).split("\n"):
             name, _, rest = line.removeprefix("@").partition("\t")
             manifest, _, verified = rest.partition("\t")
             if line.startswith("@") and NAME.fullmatch(name):

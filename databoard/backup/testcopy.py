@@ -23,6 +23,7 @@ from databoard.backup.pseudonyms import Pseudonymised, key_of, pseudonymise
 from databoard.backup.restore import (
     Staged,
     StagedSqlite,
+    check_sums,
     restoring,
     stage_files,
     staged_database,
@@ -66,6 +67,9 @@ def copy_to_test(
     deployment = settings.deployment_path
     staged = staged_database(settings, manifest, "_copying")
     with restoring(deployment, staged), store.locked(shared=True):
+        if not snapshot.is_verified:
+            report("Compare the checksums")
+            check_sums(store, snapshot.name, manifest)
         report("Restore the database")
         with local_folder(store, f"{snapshot.name}/database") as folder:
             staged.fill(folder, manifest)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ from sqlalchemy.pool import NullPool
 from databoard import database
 from databoard.backup import checksums, server
 from databoard.backup.dumping import SQLITE, count_rows, sqlite_engine, tell_submissions
-from databoard.backup.snapshot import Manifest, Snapshot, Verification
+from databoard.backup.snapshot import MANIFEST, Manifest, Snapshot, Verification
 from databoard.backup.store import Store
 from databoard.backup.take import Report
 from databoard.config import Settings
@@ -46,12 +46,20 @@ def verify(
     Raises DataboardError when it cannot be tried; that says nothing about the snapshot.
     """
     with store.locked(shared=True):
-        faults = list(_faults(settings, store, snapshot, report))
-        more = f"and {len(faults) - SHOWN} more"
-        told = (*faults[:SHOWN], more) if len(faults) > SHOWN else tuple(faults)
-        verification = Verification(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", told)
+        verification = told(list(_faults(settings, store, snapshot, report)))
         store.mark(snapshot.name, verification)
     return verification
+
+
+def told(faults: Sequence[str]) -> Verification:
+    """How a verification ended that has found these."""
+    more = [f"and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else []
+    return Verification(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", (*faults[:SHOWN], *more))
+
+
+def wrong_sums(store: Store, name: str, manifest: Manifest) -> list[str]:
+    """The files that are not as SHA256SUMS says, which is as the manifest says."""
+    return list(_wrong_sums(store, name, manifest))
 
 
 def trouble(snapshots: list[Snapshot], max_age: timedelta, now: datetime) -> str | None:
@@ -86,7 +94,7 @@ def _faults(settings: Settings, store: Store, snapshot: Snapshot, report: Report
         return
     report("Compare the checksums, restore the database")
     with ThreadPoolExecutor(1) as pool:
-        comparing = pool.submit(lambda: list(wrong_sums(store, snapshot.name, manifest)))
+        comparing = pool.submit(wrong_sums, store, snapshot.name, manifest)
         tried: list[str] | DataboardError | DBAPIError
         try:
             tried = list(_wrong_restore(settings, store, snapshot.name, manifest))
@@ -101,7 +109,7 @@ def _faults(settings: Settings, store: Store, snapshot: Snapshot, report: Report
     yield from tried
 
 
-def wrong_sums(store: Store, name: str, manifest: Manifest) -> Iterator[str]:
+def _wrong_sums(store: Store, name: str, manifest: Manifest) -> Iterator[str]:
     """What is not as SHA256SUMS says."""
     with tempfile.TemporaryDirectory(prefix="databoard-") as scratch:
         listed = Path(scratch, "listed")
@@ -141,14 +149,20 @@ def _compared(
             yield f"{shown(wanted)} is missing"
             continue
         if digest not in ("", expected):
-            yield f"{shown(path)} has changed"
+            yield _changed(shown(path))
         path, digest = next(there, (None, ""))
     while path is not None:
         yield f"{shown(path)} is not among the checksums"
         path, digest = next(there, (None, ""))
     if here is None:
         for line in store.run(CHECKED, name=name).splitlines():
-            yield f"{printable(line.rpartition(':')[0])} has changed"
+            yield _changed(line.rpartition(":")[0])
+
+
+def _changed(name: str) -> str:
+    """SHA256SUMS is sealed but for the line of the manifest, which has the seal."""
+    also = f", or its line in {checksums.FILE}" if name == MANIFEST else ""
+    return f"{name} has changed{also}"
 
 
 def _actual(folder: Path | None, names: Iterable[bytes]) -> Iterator[tuple[bytes | None, str]]:

@@ -82,6 +82,11 @@ class Children:
         assert self.process.stdout is not None
         return int(self.process.stdout.readline())
 
+    def said(self) -> str:
+        """What the last one that failed has said."""
+        assert self.process.stderr is not None
+        return self.process.stderr.readline()
+
     def kill(self, pid: int) -> int:
         """Kill the one that was started, if it has not ended. Returns its exit code."""
         with suppress(ProcessLookupError):

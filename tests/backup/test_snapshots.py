@@ -104,6 +104,8 @@ def test_any_name_and_any_kind_of_file(board: Board) -> None:
     deep = board.settings.data_path.joinpath(*["deep" * 10] * 40)
     deep.mkdir(parents=True)
     (deep / "empty").touch()
+    os.mkdir(os.path.join(os.fsencode(board.folder(1)), b"\xff"))
+    Path(os.fsdecode(os.path.join(os.fsencode(board.folder(1)), b"\xff", b"\xff"))).touch()
     (board.settings.data_path / "out").symlink_to("/etc")
     (board.settings.data_path / "dangling").symlink_to("nowhere")
     (board.settings.data_path / "no files").mkdir()
