@@ -114,7 +114,7 @@ def set_up_host(ctx, target="", hosts="", login="", accept_new=False, dry_run=Fa
 
 @ops_command(help=ON_HOSTS)
 def install_cron(ctx, target="", hosts="", dry_run=False):
-    """Install the cron jobs: backups and their check."""
+    """Install the cron jobs of backups."""
     from databoard.errors import DataboardError
     from databoard.fleet import cron
 

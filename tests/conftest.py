@@ -17,6 +17,7 @@ import pytest
 from tasks.development import PARTS
 from tests.lab.fixtures import lab, lab3, make_lab  # noqa: F401 - fixtures for all
 from tests.postgres import Cluster, private_cluster
+from tests.typist import typist  # noqa: F401 - a fixture for all
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
