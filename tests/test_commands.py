@@ -45,7 +45,8 @@ ADMIN += "delete-user add-test-users send-password-mail send-password-mails"
 FLEET = "publish-software publish-problem rollback releases status check restart reload logs "
 FLEET += "maintenance unlock set-up-host run-on inventory lab-up lab-down"
 OPS = "backend-train-test-loop db-upgrade db-migrate db-current db-dump db-restore "
-OPS += "test-setup demo serve test"
+OPS += "test-setup demo serve test "
+OPS += "backup backups verify-backup check-backups prune-backups restore"
 TABLE = [*ADMIN.split(" "), *FLEET.split(" "), *OPS.split(" ")]
 INV = [sys.executable, "-m", "invoke", "--search-root", str(config.ROOT)]
 HEAVY = {"sqlalchemy", "alembic", "pandas", "numpy", "scipy", "sklearn", "rampwf", "flask", "rich"}
@@ -160,6 +161,9 @@ def world(
     settings = config.load({"DATABOARD_DEPLOYMENT_PATH": str(folder)})
     settings.make_folders()
     shutil.copyfile(migrated_sqlite, folder / "databoard.db")
+    store = folder.with_name("deployment-store")
+    store.mkdir()
+    (store / "databoard-store").touch()
     kit = make_kit(settings.kits_path)
     make_kit(settings.kits_path, "broken", "del get_cv")
     engine = database.open_engine(settings.db_url)
@@ -666,6 +670,70 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
         )
     },
 }
+NO_PLACE = "Write /path, user@host:/path or ssh://user@host:port/path."
+NO_STORE = "There is no store at {world}/none, or its disk is not mounted.\n"
+NO_STORE += "Mount it. If it is a new one: inv backup --new-store --store={world}/none"
+AGE = "Write 90m, 26h or 2d."
+MISTAKES |= {
+    name: {
+        (*typed, "--store={world}/none"): NO_STORE,
+        **{
+            (*typed, f"--store={store}"): f"The store {store!r} is no place.\n{NO_PLACE}"
+            for store in (
+                "backups",
+                "/a/../b",
+                "-x",
+                "/a\nb",
+                "h:b",
+                "-oProxyCommand=x:/b",
+                "u@300.1.1.1:/b",
+                "ssh://u@h:0/b",
+                "ssh://u@h:65536/b",
+                "ssh://u@h:x/b",
+                "ssh://u:p@h/b",
+                "ssh://u@h:22",
+                "http://h/b",
+                "/a:b",
+            )
+        },
+        (*typed, "--target=prodction"): NO_INVENTORY,
+        (*typed, "--target=../production"): f"'../production' cannot be the name of an "
+        f"inventory.\n{LETTERS}",
+    }
+    for name, typed in (
+        ("backup", ()),
+        ("backups", ()),
+        ("verify-backup", ()),
+        ("check-backups", ()),
+        ("prune-backups", ()),
+        ("restore", ("latest",)),
+    )
+}
+MISTAKES["backup"] |= {
+    ("--new-store", "--store={world}"): "No store can be made: {world} is not empty.\n"
+    "Name a new or an empty folder.",
+    ("extra",): unknown("backup", "extra"),
+}
+MISTAKES["check-backups"] |= {
+    (f"--max-age={age}",): f"--max-age is {age!r}.\n{AGE}"
+    for age in ("", "26", "h", "-1h", "1.5h", "26H", "26 h", "²h", "1000000d", "1h\n")
+} | {("--store={world}-store",): "There is no snapshot."}
+MISTAKES["restore"] |= {(): missing("restore", "snapshot")}
+for name, options in (("restore", ()), ("restore", ("--yes",)), ("verify-backup", ())):
+    MISTAKES[name] |= {
+        (snapshot, *options, "--store={world}-store"): f"There is no snapshot {snapshot!r} in "
+        "{world}-store/local.\nTake one: inv backup"
+        for snapshot in (
+            "latest",
+            "20261101T000000Z",
+            "../local",
+            ".",
+            "*",
+            "$(id)",
+            "a\nb",
+            "\udcff",
+        )
+    }
 MISTAKES["publish-software"] |= {
     ("--target=production", "--serial=0"): f"--serial is '0'.\n{COUNT}",
     ("--target=production", "--max-fail=x"): "--max-fail is 'x'.\n"
