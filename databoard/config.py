@@ -21,7 +21,7 @@ class Settings:
     db_url: str
     threads: str
     site: str  # what its snapshots are filed under: the target's name
-    store: str  # of snapshots: /path or user@host:/path
+    store: str  # of snapshots, as backup.place reads it
 
     @property
     def own_store(self) -> str:

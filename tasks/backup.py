@@ -9,13 +9,14 @@ backup_command = partial(command, auto_shortflags=False)
 
 PLACES = {
     "target": "Do it there, on the host of the database. Default: on this machine.",
-    "store": "/path or user@host:/path, as that machine sees it. Default: DATABOARD_BACKUPS.",
+    "store": "As that machine sees it: /path, user@host:/path, ssh://user@host:port/path. "
+    "Default: DATABOARD_BACKUPS.",
 }
 
 
 @backup_command(help=PLACES | {"new_store": "Make the store, which is a new or an empty folder."})
 def backup(ctx, target="", store="", new_store=False):
-    """Take a snapshot of database and files; silent."""
+    """Take a snapshot of database and files."""
     import sys
 
     from databoard.backup import take

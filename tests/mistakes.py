@@ -444,21 +444,6 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
         ("{world}/no.dump", "--force"): "There is no dump {world}/no.dump.\n"
         "See the folder backups/.",
     },
-    **{
-        name: {
-            (*typed, "--target=prodction"): NO_INVENTORY,
-            (*typed, "--store=backups"): "The store 'backups' is no place.\n"
-            "Write /path or user@host:/path.",
-        }
-        for name, typed in (
-            ("backup", ()),
-            ("backups", ()),
-            ("verify-backup", ()),
-            ("check-backups", ()),
-            ("prune-backups", ()),
-            ("restore", ("latest",)),
-        )
-    },
     "get-prod-db": {("--dump",): "--dump needs a value.\nSee: inv get-prod-db --help"},
     "prod-db-to-test": {
         ("--target=prodction",): NO_INVENTORY,
@@ -492,7 +477,84 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
         )
     },
 }
-MISTAKES["check-backups"] |= {("--max-age=1",): "--max-age is '1'.\nWrite 90m, 26h or 2d."}
+NO_PLACE = "Write /path, user@host:/path or ssh://user@host:port/path."
+NO_STORE = "There is no store at {world}/none, or its disk is not mounted.\n"
+NO_STORE += "Mount it. If it is a new one: inv backup --new-store --store={world}/none"
+AGE = "Write 90m, 26h or 2d."
+MISTAKES |= {
+    name: {
+        (*typed, "--store={world}/none"): NO_STORE,
+        **{
+            (*typed, f"--store={store}"): f"The store {store!r} is no place.\n{NO_PLACE}"
+            for store in (
+                "backups",
+                "/a/../b",
+                "-x",
+                "/a\nb",
+                "h:b",
+                "-oProxyCommand=x:/b",
+                "u@300.1.1.1:/b",
+                "ssh://u@h:0/b",
+                "ssh://u@h:65536/b",
+                "ssh://u@h:x/b",
+                "ssh://u:p@h/b",
+                "ssh://u@h:22",
+                "http://h/b",
+                "/a:b",
+            )
+        },
+        (*typed, "--target=prodction"): NO_INVENTORY,
+        (*typed, "--target=../production"): f"'../production' cannot be the name of an "
+        f"inventory.\n{LETTERS}",
+    }
+    for name, typed in (
+        ("backup", ()),
+        ("backups", ()),
+        ("verify-backup", ()),
+        ("check-backups", ()),
+        ("prune-backups", ()),
+        ("restore", ("latest",)),
+    )
+}
+MISTAKES["backup"] |= {
+    ("--new-store", "--store={world}"): "No store can be made: {world} is not empty.\n"
+    "Name a new or an empty folder.",
+    ("extra",): unknown("backup", "extra"),
+}
+MISTAKES["check-backups"] |= {
+    (f"--max-age={age}",): f"--max-age is {age!r}.\n{AGE}"
+    for age in ("", "26", "h", "-1h", "1.5h", "26H", "26 h", "²h", "1000000d", "1h\n")
+} | {("--store={world}-store",): "There is no snapshot."}
+MISTAKES["restore"] |= {(): missing("restore", "snapshot")}
+MISTAKES["prod-db-to-test"] |= {
+    ("--target=production",): "Production is never the destination.\n"
+    "Name a test site: inv prod-db-to-test --target=test",
+}
+MISTAKES["db-upgrade"] |= {("--target=prodction",): NO_INVENTORY}
+MISTAKES["db-migrate"] |= {
+    ("same", "--target=local"): "The target local has no database behind SSH.\n"
+    "Use its database here: DATABOARD_DB_URL=...",
+}
+MISTAKES["install-cron"] |= {
+    (
+        "--target=local",
+    ): "The local target has no cron jobs.\nRun what you need yourself: inv backup"
+}
+for name, options in (("restore", ()), ("restore", ("--yes",)), ("verify-backup", ())):
+    MISTAKES[name] |= {
+        (snapshot, *options, "--store={world}-store"): f"There is no snapshot {snapshot!r} in "
+        "{world}-store/local.\nTake one: inv backup"
+        for snapshot in (
+            "latest",
+            "20261101T000000Z",
+            "../local",
+            ".",
+            "*",
+            "$(id)",
+            "a\nb",
+            "\udcff",
+        )
+    }
 MISTAKES["publish-software"] |= {
     ("--target=production", "--serial=0"): f"--serial is '0'.\n{COUNT}",
     ("--target=production", "--max-fail=x"): "--max-fail is 'x'.\n"

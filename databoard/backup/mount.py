@@ -34,7 +34,8 @@ def mounted(place: Place, folder: Path) -> Iterator[Place]:
     options = ["ro", "BatchMode=yes", "StrictHostKeyChecking=yes", known, "ConnectTimeout=10"]
     if place.key:
         options += [f"IdentityFile={place.key}", "IdentitiesOnly=yes"]
-    command = ["sshfs", "-o", ",".join(options), str(place), str(folder)]
+    there = f"{place.user}@{place.host}:{place.path}"
+    command = ["sshfs", "-p", str(place.port), "-o", ",".join(options), there, str(folder)]
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )

@@ -14,7 +14,10 @@ from databoard.fleet.inventory import Host, Target, is_address, is_plain_path
 from databoard.fleet.rollout import migrating_host
 from databoard.names import printable
 
-_REMOTE = re.compile(r"(?:(?P<user>[A-Za-z_][\w.-]*)@)?(?P<host>[^@:/\s]+):(?P<path>/.*)", re.ASCII)
+_HOST = r"(?:(?P<user>[A-Za-z_][\w.-]*)@)?(?P<host>[^@:/\s]+)"
+_REMOTE = re.compile(_HOST + r":(?P<path>/(?!/).*)", re.ASCII)
+_WITH_PORT = re.compile("ssh://" + _HOST + r"(?::(?P<port>\d{1,5}))?(?P<path>/.*)", re.ASCII)
+MAX_PORT = 65535
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,16 @@ class Place:
     host: str = ""
     user: str = ""
     key: Path | None = None
+    port: int = 22
     through: Target | None = None  # a host of the fleet, on which we are root
     is_read_only: bool = False
 
     def __str__(self) -> str:
-        return f"{self.user}@{self.host}:{self.path}" if self.host else self.path
+        if not self.host:
+            return self.path
+        if self.port == 22:
+            return f"{self.user}@{self.host}:{self.path}"
+        return f"ssh://{self.user}@{self.host}:{self.port}{self.path}"
 
     def target(self) -> Target:
         """The machine it is on, as the fleet opens it."""
@@ -38,6 +46,7 @@ class Place:
         host = Host(
             self.host or "localhost",
             self.host or "local",
+            port=self.port,
             user=self.user,
             key=self.key,
             roles=(),
@@ -62,16 +71,20 @@ def of_target(target: Target) -> Place:
 
 
 def read(text: str, environment: Mapping[str, str] | None = None) -> Place:
-    """`/path` or `user@host:/path`.
+    """`/path`, `user@host:/path` or `ssh://user@host:port/path`.
 
     SCIENCEFS_LOGIN and SCIENCEFS_ID name another user and the private key. Raises InvalidValue.
     """
     env = os.environ if environment is None else environment
-    remote = _REMOTE.fullmatch(text)
+    with_port = _WITH_PORT.fullmatch(text)
+    remote = with_port or _REMOTE.fullmatch(text)
+    port = int(with_port["port"] or 22) if with_port else 22
     path = remote["path"] if remote else text
-    if not is_plain_path(path) or (remote and not is_address(remote["host"])):
+    is_there = not remote or (is_address(remote["host"]) and 0 < port <= MAX_PORT)
+    if not (is_plain_path(path) and is_there):
         raise InvalidValue(
-            f"The store {printable(text)} is no place.", "Write /path or user@host:/path."
+            f"The store {printable(text)} is no place.",
+            "Write /path, user@host:/path or ssh://user@host:port/path.",
         )
     path = path.rstrip("/") or "/"
     if not remote:
@@ -80,6 +93,7 @@ def read(text: str, environment: Mapping[str, str] | None = None) -> Place:
     key = env.get("SCIENCEFS_ID")
     return replace(
         place,
+        port=port,
         user=env.get("SCIENCEFS_LOGIN") or place.user,
         key=Path(key).expanduser().absolute() if key else None,
     )
