@@ -11,7 +11,7 @@ MOUNT, NAMED_DUMP = "mount_path", "prod_db_dump"  # of the environment
 
 @backup_command(help={"dump": DUMP})
 def get_prod_db(ctx, dump=""):
-    """Copy a snapshot of production to this machine."""
+    """Copy a snapshot of production here."""
     import os
 
     from databoard.backup import mirror
@@ -33,7 +33,7 @@ def get_prod_db(ctx, dump=""):
     }
 )
 def prod_db_to_test(ctx, dump="", target="", admins="", store=""):
-    """Let a test site have production's data, pseudonymised."""
+    """Give a test site production's data, unnamed."""
     import time
 
     from databoard.backup.testcopy import copy_to_test
