@@ -18,7 +18,8 @@ UNFINISHED = ".unfinished"  # ends the name of a folder of what a restore has re
 HALF_DONE = ("/submissions/.*", ".incoming-*")  # what is being stored, and our own notes
 PASSES = 5
 VANISHED = 24  # rsync's exit code: files were removed meanwhile
-_SENT = re.compile(r"[<>]f\S* (.*)")
+# What rsync has sent, but for what is new of submissions: no row in the dump has it.
+_CHANGED = re.compile(r"[<>]f(?!\++ submissions/)\S* (.*)")
 
 
 @contextmanager
@@ -63,15 +64,16 @@ def copy_files(deployment: Path, store: Store, path: str, base: str | None) -> N
     options = [*filters(), "--itemize-changes", "--modify-window=-1"]
     if base is not None:
         options.append(f"--link-dest={store.folder}/{base}/files")
-    sent: list[str] = []
-    for _ in range(PASSES):
+    changed: list[str] = []
+    for number in range(PASSES):
         output = store.push(deployment, path, options)
         if output.code not in (0, VANISHED):
             raise DataboardError(f"The files cannot be copied: {reason(output)}")
-        sent = [match[1] for line in output.text.splitlines() if (match := _SENT.match(line))]
-        if not sent and output.code == 0:
+        lines = output.text.splitlines()
+        changed = [match[1] for line in lines if (match := _CHANGED.match(line))]
+        if number and not changed and output.code == 0:
             return
-    what = sent[0] if sent else "something"
+    what = changed[0] if changed else "something"
     raise DataboardError(
         f"The files change all the time while they are copied, such as {what}.",
         "Repeat the command when nobody works on them.",

@@ -56,7 +56,7 @@ for line in sys.stdin:
             work(line.strip())
             code = 0
         except BaseException as error:
-            print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            print(f"{type(error).__name__}: {error}".splitlines()[0], file=sys.stderr, flush=True)
         finally:
             os._exit(code)
     print(pid, flush=True)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 import pytest
 
 from databoard import config
@@ -242,18 +244,70 @@ def test_no_backup_is_taken_of_what_is_half_restored(board: Board) -> None:
     board.take()
 
 
-# -- PostgreSQL
+# -- the commands
 
 
-@pytest.fixture
-def on_postgresql(board: Board) -> Board:
-    if board.cluster is None:
-        pytest.skip("is about PostgreSQL")
-    return board
+def test_a_restore_shows_what_it_replaces_and_asks_for_production(board: Board) -> None:
+    production = {"DATABOARD_SITE": "production"}
+    assert inv(board, "backup", "--new-store", **production) == (0, "", "")
+    board.submit("later", "print('later')\n")
+    rows, tree = board.rows(), board.tree()
+    code, said, told = inv(board, "restore", "latest", **production)
+    assert code == 1
+    assert told == "Nothing was changed. What is there would be kept; to restore, add --yes.\n"
+    assert " would replace these rows:\n" in said
+    table = [line.split() for line in said.splitlines() if line.startswith("  ")]
+    assert table == [["table", "now", "then"], ["submission", "4", "3"]]
+    refused = (1, "", "This is production.\nSay it too: --really=production\n")
+    assert inv(board, "restore", "latest", "--yes", **production) == refused
+    assert inv(board, "restore", "latest", "--yes", "--really=local", **production) == refused
+    assert (board.rows(), board.tree()) == (rows, tree)
+    board.engine.dispose()
+    code, said, told = inv(board, "restore", "latest", "--yes", "--really=production", **production)
+    assert (code, told) == (0, "")
+    assert re.fullmatch(
+        r"Restored \d{8}T\d{6}Z\.\n"
+        r"The database of before: \S+before\S+\nThe files of before: \S+before-restore-\S+\n",
+        said,
+    )
+    assert len(board.submitted()) == 3 and board.lacking() == []
 
 
-def pg_dumps(of: int | None = None) -> list[psutil.Process]:
-    """Those that run below this process, or another."""
-    return [
-        each for each in psutil.Process(of).children(recursive=True) if each.name() == "pg_dump"
+def test_backups_are_listed_pruned_and_watched(board: Board) -> None:
+    taken = board.take()
+    old = "20260101T000000Z"
+    shutil.copytree(board.site_path / taken.name, board.site_path / old)
+    text = (board.site_path / old / "manifest.json").read_text().replace(taken.name, old)
+    (board.site_path / old / "manifest.json").write_text(text)
+    for number in range(1, 4):
+        copy = f"2026010{number}T120000Z"
+        shutil.copytree(board.site_path / old, board.site_path / copy)
+    assert inv(board, "check-backups") == (
+        1,
+        "",
+        "No snapshot of the last 9 days was verified.\n",
+    )
+    assert inv(board, "verify-backup") == (0, "", "")
+    assert inv(board, "check-backups", "--max-age=26h") == (0, "", "")
+    code, said, told = inv(board, "backups", "--json")
+    listed = {each["name"]: each["kept_by"] for each in json.loads(said)}
+    assert (code, told) == (0, "")
+    assert listed[taken.name] == ["recent", "daily", "weekly", "monthly"]
+    gone = sorted(name for name, rules in listed.items() if not rules)
+    would = "".join(f"{name} would go.\n" for name in gone)
+    assert inv(board, "prune-backups", "--dry-run") == (0, would, "")
+    assert len(board.snapshots()) == 5
+    assert inv(board, "prune-backups") == (0, would.replace("would go", "is gone"), "")
+    assert len(board.snapshots()) == 5 - len(gone)
+    assert inv(board, "prune-backups") == (0, "", "")
+    code, said, _ = inv(board, "backups")
+    assert said.splitlines()[1].split() == [
+        "snapshot",
+        "age",
+        "size",
+        "new",
+        "verified",
+        "kept",
+        "by",
     ]
+    assert said.split("─\n")[1].split()[0] == taken.name
