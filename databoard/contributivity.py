@@ -62,6 +62,16 @@ def store_historical(session: Session, event: Event) -> None:
             _set(session, Submission, Submission.id == id_, historical_contributivity=share)
 
 
+def forget(session: Session, event: Event) -> None:
+    """Take back what the last blend of an event said, as when it was by another score."""
+    event.valid_combined = event.test_combined = None
+    event.valid_foldwise_best = event.test_foldwise_best = None
+    of_event = Submission.event_id == event.id
+    runs = FoldRun.submission_id.in_(select(Submission.id).where(of_event))
+    _set(session, Submission, of_event, contributivity=None, historical_contributivity=None)
+    _set(session, FoldRun, runs, contributivity=None)
+
+
 def pass_on(
     newest_first: Mapping[int, float], owed: Mapping[int, Sequence[tuple[int, float]]]
 ) -> dict[int, float]:

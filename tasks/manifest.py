@@ -44,7 +44,7 @@ def plan(ctx, name=LEFT_OUT, prune=False, json=False):
     help={
         "name": "Name of the manifest, which is that of its event.",
         "prune": "End sign-ups that the manifest does not name.",
-        "force": "Even if scores of submissions change: these are trained again.",
+        "force": "Even if scores or ranks of submissions change.",
     }
 )
 def apply(ctx, name, prune=False, force=False):

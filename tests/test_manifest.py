@@ -232,7 +232,7 @@ def test_scores_of_a_running_event_are_not_changed_without_force(
     assert len(convergence.plan(engine, settings, wider).changes) == 1
     with pytest.raises(DataboardError) as caught:
         convergence.apply(engine, settings, wider)
-    assert caught.value.message == "spring has submissions, whose scores would change."
+    assert caught.value.message == "spring has submissions, whose scores or ranks would change."
     assert caught.value.hint == "Look: inv plan spring. Then: inv apply spring --force"
     with reading(engine) as session:
         assert session.scalars(select(ScoreType.minimum).where(ScoreType.name == name)).one() != -5
