@@ -247,7 +247,10 @@ def test_an_event_stays_with_its_problem(
     ("lines", "said"),
     [
         ("del get_cv", "problem.py of the kit small lacks get_cv."),
-        ("problem_title = 'two\\nlines'", "'two\\nlines' cannot be the title of a problem."),
+        (
+            "problem_title = 'two\\nlines'",
+            "In the kit small: 'two\\nlines' cannot be the title of a problem.",
+        ),
         ("Workflow.__name__ = 'a/b'", "'a/b' cannot be the name of a workflow."),
         ("Workflow.element_names = ['../x']", "The starting kit of small lacks ../x.py."),
     ],
