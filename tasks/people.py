@@ -98,9 +98,9 @@ def make_event_admin(ctx, event, user):
 @command()
 def generate_single_password(ctx):
     """Print a password that nobody can guess."""
-    from databoard import batch
+    from databoard import roster
 
-    print(batch.new_password())
+    print(roster.new_password())
 
 
 @command(help={"file": "Table of people.", "out": "A new file, for you alone."})
@@ -108,10 +108,10 @@ def generate_passwords(ctx, file, out):
     """Make a password for each person of a file."""
     from pathlib import Path
 
-    from databoard import batch
+    from databoard import roster
 
     found = read_people(file)
-    batch.write_passwords(found, Path(out).expanduser())
+    roster.write_passwords(found, Path(out).expanduser())
     print(f"Wrote {len(found.rows)} passwords to {out}.")
 
 
@@ -120,10 +120,10 @@ def add_users_from_file(ctx, file, passwords):
     """Add the people of a file as users."""
     from pathlib import Path
 
-    from databoard import batch
+    from databoard import batch, roster
 
     found = read_people(file)
-    secret = batch.read(Path(passwords).expanduser(), with_passwords=True)
+    secret = roster.read(Path(passwords).expanduser(), with_passwords=True)
     with opened() as (_, engine), showing_count("Hash the passwords", len(found.rows)) as report:
         outcome = batch.add_users(engine, found, secret, report)
     finish_batch(outcome, "Added", "users")
@@ -179,9 +179,9 @@ def send_password_mails(ctx, passwords, dry_run=False):
     import os
     from pathlib import Path
 
-    from databoard import batch, mail
+    from databoard import mail, roster
 
-    secret = batch.read(Path(passwords).expanduser(), with_passwords=True)
+    secret = roster.read(Path(passwords).expanduser(), with_passwords=True)
     server = mail.server(os.environ)
     with opened() as (_, engine):
         if dry_run:
@@ -200,9 +200,9 @@ def read_people(file):
     """The people in a file; says when it is not in UTF-8."""
     from pathlib import Path
 
-    from databoard import batch
+    from databoard import roster
 
-    found = batch.read(Path(file).expanduser())
+    found = roster.read(Path(file).expanduser())
     if found.is_latin:
         print(f"{file} is not in UTF-8: it was read as Latin-1.")
     return found
