@@ -18,6 +18,7 @@ from databoard.errors import DataboardError, InvalidValue, NotFound
 from databoard.lookup import find
 from databoard.model.event import Event, EventTeam
 from databoard.model.people import Team, TeamMember, User
+from databoard.names import counted
 from databoard.roster import People, Row
 
 MADE_UP = 1000  # users at once
@@ -47,7 +48,7 @@ def add_users(
     without = [row.name for row in people_.rows if row.name not in password_of]
     if without:
         raise InvalidValue(
-            f"{len(without)} users have no password, first {without[0]}.",
+            f"{counted(len(without), 'user')} without a password, first {without[0]}.",
             "Make the file of passwords anew: inv generate-passwords",
         )
     with reading(engine) as session:

@@ -51,6 +51,7 @@ def apply(ctx, name, prune=False, force=False):
     """Bring the database to a manifest."""
     from databoard import convergence, manifest
     from databoard.errors import DataboardError
+    from databoard.names import counted
     from tasks.environments import showing
 
     wanted = manifest.load(name)
@@ -61,7 +62,7 @@ def apply(ctx, name, prune=False, force=False):
         wanting = "\n".join(str(error) for error in difference.wanting)
         raise DataboardError(wanting, f"Then once more: inv apply {name}")
     changed = len(difference.changes)
-    print(f"Applied {name}: {changed or 'no'} change{'s' * (changed != 1)}.")
+    print(f"Applied {name}: {counted(changed, 'change') if changed else 'no changes'}.")
 
 
 def print_difference(difference: Difference) -> None:

@@ -109,10 +109,11 @@ def generate_passwords(ctx, file, out):
     from pathlib import Path
 
     from databoard import roster
+    from databoard.names import counted
 
     found = read_people(file)
     roster.write_passwords(found, Path(out).expanduser())
-    print(f"Wrote {len(found.rows)} passwords to {out}.")
+    print(f"Wrote {counted(len(found.rows), 'password')} to {out}.")
 
 
 @command(help={"file": "Table of people.", "passwords": "What generate-passwords wrote."})
@@ -126,7 +127,7 @@ def add_users_from_file(ctx, file, passwords):
     secret = roster.read(Path(passwords).expanduser(), with_passwords=True)
     with opened() as (_, engine), showing_count("Hash the passwords", len(found.rows)) as report:
         outcome = batch.add_users(engine, found, secret, report)
-    finish_batch(outcome, "Added", "users")
+    finish_batch(outcome, "Added", "user")
 
 
 @command(help={"file": "Table of people.", "event": "Name of the event."})
@@ -138,7 +139,7 @@ def sign_up_event_users_from_file(ctx, file, event):
     found = read_people(file)
     with opened() as (_, engine), session_scope(engine) as session:
         outcome = batch.sign_up(session, found, event)
-    finish_batch(outcome, "Signed up", "teams")
+    finish_batch(outcome, "Signed up", "team")
 
 
 @command(help={"out": "A new file with the passwords, for you alone.", "count": "How many."})
@@ -152,7 +153,7 @@ def add_test_users(ctx, out, count="3"):
     wanted = as_count("The number of users", count, most=batch.MADE_UP)
     with opened() as (_, engine):
         outcome = batch.add_made_up(engine, wanted, Path(out).expanduser())
-    finish_batch(outcome, "Added", "users")
+    finish_batch(outcome, "Added", "user")
 
 
 @command(help={"name": "Login name."})
@@ -193,7 +194,7 @@ def send_password_mails(ctx, passwords, dry_run=False):
         else:
             with showing_count("Send the mails", len(secret.rows)) as report:
                 outcome = mail.send_passwords(engine, server, secret, report)
-    finish_batch(outcome, "Would send" if dry_run else "Sent", "mails", "were sent before")
+    finish_batch(outcome, "Would send" if dry_run else "Sent", "mail", "sent before")
 
 
 def read_people(file):
@@ -220,11 +221,12 @@ def showing_count(what: str, total: int):
         yield lambda count: bar.update(task, completed=count)
 
 
-def finish_batch(outcome, done: str, what: str, before: str = "were there already") -> None:
+def finish_batch(outcome, done: str, noun: str, before: str = "there already") -> None:
     """Say what became of all rows. Raises DataboardError when some were skipped."""
     from databoard.errors import DataboardError
+    from databoard.names import counted
 
-    print(f"{done} {outcome.done} {what}; {outcome.before} {before}.")
+    print(f"{done} {counted(outcome.done, noun)}; {before}: {outcome.before}.")
     if outcome.skipped:
         listed = "\n  ".join(outcome.skipped)
         raise DataboardError(

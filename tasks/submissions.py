@@ -85,7 +85,7 @@ def cancel(ctx, event, team=LEFT_OUT, submission=LEFT_OUT):
     if not count:
         raise DataboardError(
             "Nothing of that is being trained.",
-            "What waits is taken back with: inv withdraw",
+            f"What waits is taken back with: inv withdraw {event} TEAM SUBMISSION",
         )
     print(f"Cancelled {count} of {event}.")
 

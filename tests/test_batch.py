@@ -84,7 +84,7 @@ def test_without_a_password_nobody_is_added(engine: Engine, file: Path, tmp_path
     file.write_text(HEAD + ADA + EMMY)
     with pytest.raises(InvalidValue) as caught:
         batch.add_users(engine, roster.read(file), secret)
-    assert caught.value.message == "1 users have no password, first emmy."
+    assert caught.value.message == "1 user without a password, first emmy."
     with reading(engine) as session:
         assert session.scalars(select(User)).all() == []
 

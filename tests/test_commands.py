@@ -282,6 +282,7 @@ def test_a_challenge_is_set_up(
         ("create-user saffron s@example.org", "Added the user saffron. Approve: inv approve-user "
          "saffron"),
         ("create-user gardener g@example.org --admin", "Added the user gardener."),
+        (f"add-test-users {tmp_path}/trial --count=1", "Added 1 user; there already: 0."),
         ("approve-user saffron", "Approved the user saffron."),
         ("sign-up-team autumn saffron", "Signed saffron up to autumn."),
         (f"submit autumn saffron first {kit}", "Submitted first of saffron to autumn."),
