@@ -308,9 +308,9 @@ def test_a_challenge_is_set_up(
          "saffron/first."),
         ("credit autumn saffron first", "first of saffron owes nothing."),
         ("exclude-from-ensemble autumn saffron second", "second of saffron is out of the ensemble "
-         "of autumn.\nBlend it: inv compute-contributivity autumn"),
+         "of autumn."),
         ("exclude-from-ensemble autumn saffron second --back", "second of saffron is again in the "
-         "ensemble of autumn.\nBlend it: inv compute-contributivity autumn"),
+         "ensemble of autumn."),
         ("update-leaderboards", "There is nothing to update: a leaderboard is a query, and always "
          "true."),
         ("withdraw autumn saffron second", "Withdrew second of saffron from autumn."),
