@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from databoard.errors import InvalidValue
+from databoard import contributivity
+from databoard.errors import DataboardError, InvalidValue
 from databoard.kits import Element
 from databoard.lookup import check_free, find, present
+from databoard.model.event import Event, EventScoreType
 from databoard.model.problem import (
     KEYWORD_KINDS,
     KINDS,
@@ -18,6 +21,7 @@ from databoard.model.problem import (
     WorkflowElementType,
 )
 from databoard.names import check_title, printable
+from databoard.ranking import rank_again
 
 
 def add_workflow_element_type(session: Session, name: str, kind: str) -> WorkflowElementType:
@@ -69,6 +73,40 @@ def add_score_type(
     )
     session.add(score_type)
     return score_type
+
+
+def change_score_type(
+    session: Session,
+    score_type: ScoreType,
+    is_lower_the_better: bool,
+    minimum: float,
+    maximum: float,
+    problem_name: str,
+) -> None:
+    """Change a score type as the kit of a problem has changed.
+
+    Another direction ranks the problem's events anew, and forgets their ensembles. Raises
+    DataboardError: events of other problems rank by it, whose kits say that it is as it was.
+    """
+    session.refresh(score_type, with_for_update=True)  # no worker stores scores meanwhile
+    is_turned = score_type.is_lower_the_better != is_lower_the_better
+    score_type.is_lower_the_better = is_lower_the_better
+    score_type.minimum, score_type.maximum = minimum, maximum
+    if not is_turned:
+        return
+    using = select(EventScoreType.event_id).where(EventScoreType.score_type_id == score_type.id)
+    events = session.scalars(select(Event).where(Event.id.in_(using)).order_by(Event.name)).all()
+    if others := [event.name for event in events if event.problem.name != problem_name]:
+        raise DataboardError(
+            f"The score type {score_type.name} is {'higher' if is_lower_the_better else 'lower'} "
+            f"the better in events of other problems: {', '.join(others)}.",
+            f"Give the score of {problem_name} another name, in its problem.py and its manifest.",
+        )
+    session.flush()
+    rank_again(session, score_type)
+    for event in events:
+        if event.score_types[0].score_type is score_type:
+            contributivity.forget(session, event)
 
 
 def add_keyword(session: Session, name: str, kind: str, description: str = "") -> Keyword:

@@ -43,10 +43,14 @@ def store_historical(session: Session, event: Event) -> None:
     """Pass the contributivities of an event's submissions on to those that they credit."""
     query = (
         select(Submission.id, Submission.contributivity)
-        .where(Submission.event_id == event.id, Submission.state == SCORED)
+        .where(
+            Submission.event_id == event.id,
+            Submission.state == SCORED,
+            Submission.contributivity.is_not(None),  # who has not the one has not the other
+        )
         .order_by(Submission.id.desc())  # credits go to lower ids
     )
-    own = {row.id: row.contributivity or 0.0 for row in session.execute(query)}
+    own = {row.id: row.contributivity for row in session.execute(query)}
     owed: dict[int, list[tuple[int, float]]] = defaultdict(list)
     of_event = select(Submission.id).where(Submission.event_id == event.id)
     for credit in session.scalars(
@@ -60,6 +64,16 @@ def store_historical(session: Session, event: Event) -> None:
     for id_, share in pass_on(own, owed).items():
         if share:
             _set(session, Submission, Submission.id == id_, historical_contributivity=share)
+
+
+def forget(session: Session, event: Event) -> None:
+    """Take back what the last blend of an event said, as when it was by another score."""
+    event.valid_combined = event.test_combined = None
+    event.valid_foldwise_best = event.test_foldwise_best = None
+    of_event = Submission.event_id == event.id
+    runs = FoldRun.submission_id.in_(select(Submission.id).where(of_event))
+    _set(session, Submission, of_event, contributivity=None, historical_contributivity=None)
+    _set(session, FoldRun, runs, contributivity=None)
 
 
 def pass_on(
@@ -131,6 +145,13 @@ def summary(event: Event, with_test: bool) -> str | None:
         f"combined {shown(event.valid_combined, event.test_combined)}; "
         f"foldwise best {shown(event.valid_foldwise_best, event.test_foldwise_best)}"
     )
+
+
+def aside(event: Event) -> str:
+    """What to tell when a submission has left an event's ensemble; nothing before there is one."""
+    if event.valid_combined is None:
+        return ""
+    return f"Contributivities are as before, until: inv compute-contributivity {event.name}"
 
 
 def _set(session: Session, table: Any, which: ColumnElement[bool], **values: float | None) -> None:

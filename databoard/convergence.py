@@ -5,11 +5,11 @@ A plan is what applying would do: it is done, compared and taken back.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, Select, select
 from sqlalchemy.orm import Session
 
 from databoard import catalogue, environments, events, kits, people
@@ -83,7 +83,7 @@ def apply(
             several = len(disturbed) > 1
             raise DataboardError(
                 f"{', '.join(disturbed)} {'have' if several else 'has'} submissions, whose scores "
-                f"would change.",
+                f"or ranks would change.",
                 f"Look: inv plan {manifest.name}. Then: inv apply {manifest.name} --force",
             )
         session.flush()
@@ -169,13 +169,11 @@ def _register(session: Session, manifest: Manifest) -> None:
         else:
             catalogue.add_workflow(session, name, elements)
     for name, direction in manifest.score_types.items():
+        wanted = (direction.is_lower_the_better, direction.minimum, direction.maximum)
         if score_type := present(session, ScoreType, name):
-            score_type.is_lower_the_better = direction.is_lower_the_better
-            score_type.minimum, score_type.maximum = direction.minimum, direction.maximum
+            catalogue.change_score_type(session, score_type, *wanted, manifest.problem)
         else:
-            catalogue.add_score_type(
-                session, name, direction.is_lower_the_better, direction.minimum, direction.maximum
-            )
+            catalogue.add_score_type(session, name, *wanted)
     session.flush()
 
 
@@ -230,6 +228,7 @@ def _stand(session: Session, manifest: Manifest, summary: KitSummary | None) -> 
         if score := present(session, ScoreType, name):
             direction = Direction(score.is_lower_the_better, score.minimum, score.maximum)
             stand[f"score type {name}"] = str(direction)
+    stand |= _ranks(session, scores)
     if problem := present(session, Problem, manifest.problem):
         stand[f"problem {manifest.problem}"] = f"{problem.title} ({problem.workflow.name})"
     if event := present(session, Event, manifest.name):
@@ -252,6 +251,19 @@ def _stand_of(session: Session, event: Event, manifest: Manifest) -> Stand:
     return stand | {f"sign-up of {team}": "signed up" for team in _teams(session, event)}
 
 
+def _ranks(session: Session, scores: Sequence[str]) -> Stand:
+    """How events with submissions rank by these scores, and whether they have an ensemble."""
+    stand: Stand = {}
+    for event in session.scalars(_running()):
+        for score in event.score_types:
+            if (name := score.score_type.name) in scores:
+                first = "lowest" if score.score_type.is_lower_the_better else "highest"
+                stand[f"event {event.name}: ranks by {name}"] = f"the {first} first"
+        if event.valid_combined is not None:
+            stand[f"event {event.name}: ensemble"] = "blended"
+    return stand
+
+
 def _teams(session: Session, event: Event) -> list[str]:
     query = select(Team.name).join(EventTeam).where(EventTeam.event_id == event.id)
     return list(session.scalars(query.order_by(Team.name)))
@@ -270,9 +282,6 @@ def _watching(session: Session, disturbed: set[str]) -> Iterator[None]:
 
 def _bases(session: Session) -> dict[str, object]:
     """What the scores of each event with submissions rest on."""
-    running = (
-        select(Submission.event_id).where(Submission.state != DELETED).distinct().scalar_subquery()
-    )
     return {
         event.name: (
             event.folds_digest,
@@ -290,5 +299,11 @@ def _bases(session: Session) -> dict[str, object]:
             ],
             event.score_kind,
         )
-        for event in session.scalars(select(Event).where(Event.id.in_(running)))
+        for event in session.scalars(_running())
     }
+
+
+def _running() -> Select[tuple[Event]]:
+    """The events with submissions."""
+    running = select(Submission.event_id).where(Submission.state != DELETED)
+    return select(Event).where(Event.id.in_(running)).order_by(Event.name)

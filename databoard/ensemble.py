@@ -47,6 +47,7 @@ class Known:
 
     folds_digest: str
     score: str
+    is_lower_the_better: bool
     min_improvement: float
     attempts: Attempts
     blended: Blended
@@ -73,7 +74,8 @@ class Known:
 
     def is_alike(self, event: Event) -> bool:
         """Whether the event's folds and official score are still the same."""
-        return (self.folds_digest, self.score) == (event.folds_digest, _official(event))
+        mine = (self.folds_digest, self.score, self.is_lower_the_better)
+        return mine == (event.folds_digest, *_official(event))
 
 
 def compute(
@@ -136,11 +138,12 @@ def _blend(
         if known is not None and blends and not new and len(known.attempts) == len(attempts):
             return known
         candidates = _candidates(session, settings, event, attempts)
+    score, is_lower_the_better = _official(event)
     request = Request(
         kit=str(kit),
         data=str(kits.data_path_of(kit, settings.data_path)),
         folds_digest=event.folds_digest,
-        score=_official(event),
+        score=score,
         min_improvement=min_improvement,
         candidates=candidates,
         known=blends,
@@ -152,7 +155,7 @@ def _blend(
         blended = ask(
             request, python, settings.threads, lambda fold: report(fold + 1, event.n_folds)
         )
-    return Known(event.folds_digest, _official(event), min_improvement, attempts, blended)
+    return Known(event.folds_digest, score, is_lower_the_better, min_improvement, attempts, blended)
 
 
 def _store(engine: Engine, event_name: str, found: Known, known: Known | None) -> Ensemble | None:
@@ -209,8 +212,10 @@ def _candidates(
     ]
 
 
-def _official(event: Event) -> str:
-    return event.score_types[0].score_type.name
+def _official(event: Event) -> tuple[str, bool]:
+    """The name of the score that ranks, and whether lower is better."""
+    score_type = event.score_types[0].score_type
+    return score_type.name, score_type.is_lower_the_better
 
 
 def _path(settings: Settings, event: Event) -> Path:

@@ -4,15 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from databoard import contributivity
 from databoard.errors import DataboardError, InvalidValue, NotFound
 from databoard.leaderboard import check_kind
 from databoard.lookup import find
 from databoard.model.event import Event, EventTeam
 from databoard.model.people import Team, TeamMember
-from databoard.model.submission import FoldRun, Submission
 from databoard.names import as_bool, as_count, as_time, check_title, printable
 
 
@@ -159,11 +159,4 @@ def make_official(session: Session, event: Event, name: str) -> None:
             score.position = position + shift
         session.flush()
     session.refresh(event, ["score_types"])
-    event.valid_combined = event.test_combined = None
-    event.valid_foldwise_best = event.test_foldwise_best = None
-    own = select(Submission.id).where(Submission.event_id == event.id)
-    nothing = {"contributivity": None, "historical_contributivity": None}
-    session.execute(update(Submission).where(Submission.event_id == event.id).values(**nothing))
-    session.execute(
-        update(FoldRun).where(FoldRun.submission_id.in_(own)).values(contributivity=None)
-    )
+    contributivity.forget(session, event)

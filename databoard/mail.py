@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 from sqlalchemy import Engine, delete, select, update
 from sqlalchemy.orm import Session
 
-from databoard.batch import Outcome, People, Row, new_password
+from databoard.batch import Outcome
 from databoard.config import ROOT
 from databoard.database import reading, session_scope
 from databoard.errors import DataboardError, InvalidValue
@@ -26,6 +26,7 @@ from databoard.lookup import find
 from databoard.model.people import SentMail, User
 from databoard.names import printable
 from databoard.people import check_email, hash_password, is_password
+from databoard.roster import People, Row, new_password
 
 if TYPE_CHECKING:
     from jinja2 import Template

@@ -108,6 +108,11 @@ def as_list(what: str, value: str) -> list[str]:
     return items
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 team`, `2 teams`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def with_article(noun: str) -> str:
     """`a team`, `an event`."""
     return f"{'an' if noun[0] in 'aeio' else 'a'} {noun}"

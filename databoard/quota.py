@@ -14,6 +14,7 @@ from databoard.model.event import Event
 from databoard.model.people import Team
 from databoard.model.states import CHECKING_ERROR, NEW
 from databoard.model.submission import Submission
+from databoard.names import counted
 
 
 class NotNow(DataboardError):
@@ -54,5 +55,5 @@ def check_may_submit(
         raise NotNow(
             f"The team {team.name} may submit to {event.name} again at "
             f"{again:%Y-%m-%d %H:%M:%S} UTC.",
-            f"Between two submissions there are {event.min_seconds} seconds.",
+            f"Between two submissions there are {counted(event.min_seconds, 'second')}.",
         )

@@ -7,10 +7,12 @@ score types, the official one first), `most` and `first`.
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Double, Integer, Select, bindparam, case, func, literal, select
-from sqlalchemy.orm import aliased
+from sqlalchemy import Double, Integer, Select, bindparam, case, func, literal, select, update
+from sqlalchemy.orm import Session, aliased
 
+from databoard.model.event import EventScoreType
 from databoard.model.people import Team
+from databoard.model.problem import ScoreType
 from databoard.model.states import SCORED
 from databoard.model.submission import Submission, SubmissionScore
 
@@ -83,6 +85,21 @@ def competition(n: int, kind: str, is_lower_the_better: bool, with_private: bool
     return query.order_by(of.private_rank)
 
 
+def rank_again(session: Session, score_type: ScoreType) -> None:
+    """Compute the keys by a score type anew, as when its direction has changed."""
+    is_lower = score_type.is_lower_the_better
+    of_events = select(EventScoreType.id).where(EventScoreType.score_type_id == score_type.id)
+    session.execute(
+        update(SubmissionScore)
+        .where(SubmissionScore.event_score_type_id.in_(of_events))
+        .values(
+            bag_key=_key_of(SubmissionScore.valid_bag, is_lower),
+            mean_key=_key_of(SubmissionScore.valid_mean, is_lower),
+        )
+        .execution_options(synchronize_session=False)
+    )
+
+
 def _scores(n: int) -> list[Score]:
     return [aliased(SubmissionScore) for _ in range(n)]
 
@@ -124,6 +141,9 @@ def _key(score: Score, kind: str) -> Any:
 
 
 def _test_key(score: Score, kind: str, is_lower_the_better: bool) -> Any:
-    test = _value(score, "test", kind)
+    return _key_of(_value(score, "test", kind), is_lower_the_better)
+
+
+def _key_of(value: Any, is_lower_the_better: bool) -> Any:
     infinite = literal(float("inf"), Double)
-    return case((test.is_(None), infinite), else_=test if is_lower_the_better else -test)
+    return case((value.is_(None), infinite), else_=value if is_lower_the_better else -value)

@@ -13,13 +13,14 @@ from databoard import keeping
 from databoard.config import Settings
 from databoard.database import after_commit
 from databoard.errors import DataboardError, NotFound
-from databoard.lookup import find
+from databoard.lookup import find_old
 from databoard.model.base import Base, Named
 from databoard.model.event import Event, EventTeam
 from databoard.model.people import Team, TeamMember, User
 from databoard.model.problem import Problem
 from databoard.model.states import LEASED
 from databoard.model.submission import Submission, SubmissionCredit
+from databoard.names import counted
 from databoard.submissions import find_submission, folder_of
 from databoard.teams import check_not_the_only_admin
 
@@ -49,10 +50,10 @@ def of_submission(
 
 def of_event_team(session: Session, settings: Settings, event_name: str, team_name: str) -> Removal:
     """A sign-up with all submissions of the team to the event. Raises NotFound, DataboardError."""
-    event, team = find(session, Event, event_name), find(session, Team, team_name)
+    event, team = find_old(session, Event, event_name), find_old(session, Team, team_name)
     if session.get(EventTeam, (event.id, team.id)) is None:
         raise NotFound(
-            f"The team {team_name} is not signed up to {event_name}.", "There is nothing to delete."
+            f"The team {team_name} is not signed up to {event_name}.", "See: inv list-teams"
         )
     which = (EventTeam.event_id == event.id) & (EventTeam.team_id == team.id)
     own = (Submission.event_id == event.id) & (Submission.team_id == team.id)
@@ -62,7 +63,7 @@ def of_event_team(session: Session, settings: Settings, event_name: str, team_na
 
 def of_event(session: Session, settings: Settings, name: str) -> Removal:
     """An event with its sign-ups and submissions. Raises NotFound, DataboardError."""
-    event = find(session, Event, name)
+    event = find_old(session, Event, name)
     return _removal(
         session,
         settings,
@@ -77,7 +78,7 @@ def of_problem(session: Session, settings: Settings, name: str, from_disk: bool 
     """A problem with its events; `from_disk`: its kit and data too. Raises NotFound,
     DataboardError.
     """
-    problem = find(session, Problem, name)
+    problem = find_old(session, Problem, name)
     own = select(Event.id).where(Event.problem_id == problem.id)
     kit = [settings.kits_path / name, settings.data_path / name] if from_disk else []
     return _removal(
@@ -97,7 +98,7 @@ def of_user(session: Session, settings: Settings, name: str) -> Removal:
 
     Raises NotFound, DataboardError (the only admin).
     """
-    user = find(session, User, name)
+    user = find_old(session, User, name)
     check_not_the_only_admin(session, user)
     mine = select(Team).join(TeamMember).where(TeamMember.user_id == user.id).order_by(Team.id)
     teams = session.scalars(mine.with_for_update(of=Team)).all()  # nobody joins them now
@@ -145,32 +146,30 @@ def _removal(
         .with_for_update()
     ).all()
     if running := [row for row in found if row.state in LEASED]:
+        one = session.get_one(Submission, running[0].id)
         raise DataboardError(
-            f"The submission {running[0].name} is being trained.", "End it first: inv cancel"
+            f"The submission {one.name} is being trained.",
+            f"End it first: inv cancel {one.event.name} {one.team.name} {one.name}",
         )
     lines = list(lines)
     if submissions := Counter(row.state for row in found):
         states = ", ".join(f"{count} {state}" for state, count in sorted(submissions.items()))
-        lines.append(f"{_counted(len(found), 'submission')} with scores and files ({states})")
+        lines.append(f"{counted(len(found), 'submission')} with scores and files ({states})")
     owed = SubmissionCredit.source_id.in_(select(Submission.id).where(which))
     own = SubmissionCredit.submission_id.in_(select(Submission.id).where(which))
     credits = session.scalar(select(func.count()).where(owed | own))
     if credits:
-        lines.append(_counted(credits, "credit"))
+        lines.append(counted(credits, "credit"))
     nouns = {EventTeam: "sign-up", Event: "event", Team: "team"}
     for table, others_which in others[:-1]:
         rows = session.scalars(select(table).where(others_which)).all()
         if rows:
             names = [row.name for row in rows if isinstance(row, Named)]
-            lines.append(_counted(len(rows), nouns[table]) + f": {', '.join(names)}" * bool(names))
+            lines.append(counted(len(rows), nouns[table]) + f": {', '.join(names)}" * bool(names))
     folders = [folder_of(settings, row.id) for row in found]
     lines += [f"the folder {path}" for path in paths]
     going: tuple[Rows, ...] = ((Submission, which), *others)
     return Removal(what, tuple(lines), going, (*folders, *paths), settings.submissions_path)
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _remove_all(removal: Removal) -> None:
@@ -183,7 +182,7 @@ def _remove_all(removal: Removal) -> None:
             left.append(f"{path} ({error.strerror})")
     if left:
         raise DataboardError(
-            f"Deleted {removal.what}, but {_counted(len(left), 'folder')} cannot be removed: "
+            f"Deleted {removal.what}, but {counted(len(left), 'folder')} cannot be removed: "
             f"{', '.join(left[:SHOWN])}{' and more' * (len(left) > SHOWN)}.",
             "Nothing refers to what is left: remove it by hand.",
         )

@@ -13,7 +13,7 @@ from databoard import keeping, kits
 from databoard.config import Settings
 from databoard.database import after_commit
 from databoard.errors import AlreadyThere, DataboardError, InvalidValue, NotFound
-from databoard.lookup import find
+from databoard.lookup import find, find_old
 from databoard.model.base import db_now
 from databoard.model.event import Event, EventTeam
 from databoard.model.people import Team
@@ -149,7 +149,7 @@ def submit_starting_kit(
 
 def find_submission(session: Session, event_name: str, team_name: str, name: str) -> Submission:
     """The submission of that event, team and name. Raises NotFound."""
-    event, team = find(session, Event, event_name), find(session, Team, team_name)
+    event, team = find_old(session, Event, event_name), find_old(session, Team, team_name)
     query = select(Submission).filter_by(event_id=event.id, team_id=team.id, name=name)
     submission = session.scalar(query)
     if submission is None:

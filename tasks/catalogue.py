@@ -112,7 +112,7 @@ def add_event(
 ):
     """Open a problem as an event."""
     from databoard import events, manifest
-    from databoard.names import as_count
+    from databoard.names import as_count, counted
     from tasks.environments import read_requirements, showing
 
     limits = {
@@ -138,4 +138,4 @@ def add_event(
             report=report,
             **given,
         )
-    print(f"Added the event {added.name}: {added.title}, {added.n_folds} folds.")
+    print(f"Added the event {added.name}: {added.title}, {counted(added.n_folds, 'fold')}.")

@@ -51,12 +51,12 @@ def compute_contributivity(ctx, event, min_improvement=None, from_scratch=False,
 def blend(settings, engine, event, min_improvement=None, from_scratch=False) -> str:
     """Blend, with a progress bar. Returns what to tell: how many, and who was left out and why."""
     from databoard import ensemble
+    from databoard.names import counted
     from tasks.progress import showing_folds
 
     with showing_folds(f"{event}: blending") as report:
         found = ensemble.compute(engine, settings, event, min_improvement, from_scratch, report)
-    n = found.n_submissions
-    many = "1 submission" if n == 1 else f"{n} submissions"
+    many = counted(found.n_submissions, "submission")
     told = f"Blended {many} of {event}" if found.is_new else f"Nothing changed in {event}: {many}"
     lines = [f"Left out {name}: {reason}" for name, reason in found.left_out]
     return "\n".join([f"{told}.", *lines])

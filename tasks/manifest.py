@@ -44,13 +44,14 @@ def plan(ctx, name=LEFT_OUT, prune=False, json=False):
     help={
         "name": "Name of the manifest, which is that of its event.",
         "prune": "End sign-ups that the manifest does not name.",
-        "force": "Even if scores of submissions change: these are trained again.",
+        "force": "Even if scores or ranks of submissions change.",
     }
 )
 def apply(ctx, name, prune=False, force=False):
     """Bring the database to a manifest."""
     from databoard import convergence, manifest
     from databoard.errors import DataboardError
+    from databoard.names import counted
     from tasks.environments import showing
 
     wanted = manifest.load(name)
@@ -61,7 +62,7 @@ def apply(ctx, name, prune=False, force=False):
         wanting = "\n".join(str(error) for error in difference.wanting)
         raise DataboardError(wanting, f"Then once more: inv apply {name}")
     changed = len(difference.changes)
-    print(f"Applied {name}: {changed or 'no'} change{'s' * (changed != 1)}.")
+    print(f"Applied {name}: {counted(changed, 'change') if changed else 'no changes'}.")
 
 
 def print_difference(difference: Difference) -> None:

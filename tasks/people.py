@@ -98,9 +98,9 @@ def make_event_admin(ctx, event, user):
 @command()
 def generate_single_password(ctx):
     """Print a password that nobody can guess."""
-    from databoard import batch
+    from databoard import roster
 
-    print(batch.new_password())
+    print(roster.new_password())
 
 
 @command(help={"file": "Table of people.", "out": "A new file, for you alone."})
@@ -108,11 +108,12 @@ def generate_passwords(ctx, file, out):
     """Make a password for each person of a file."""
     from pathlib import Path
 
-    from databoard import batch
+    from databoard import roster
+    from databoard.names import counted
 
     found = read_people(file)
-    batch.write_passwords(found, Path(out).expanduser())
-    print(f"Wrote {len(found.rows)} passwords to {out}.")
+    roster.write_passwords(found, Path(out).expanduser())
+    print(f"Wrote {counted(len(found.rows), 'password')} to {out}.")
 
 
 @command(help={"file": "Table of people.", "passwords": "What generate-passwords wrote."})
@@ -120,13 +121,13 @@ def add_users_from_file(ctx, file, passwords):
     """Add the people of a file as users."""
     from pathlib import Path
 
-    from databoard import batch
+    from databoard import batch, roster
 
     found = read_people(file)
-    secret = batch.read(Path(passwords).expanduser(), with_passwords=True)
+    secret = roster.read(Path(passwords).expanduser(), with_passwords=True)
     with opened() as (_, engine), showing_count("Hash the passwords", len(found.rows)) as report:
         outcome = batch.add_users(engine, found, secret, report)
-    finish_batch(outcome, "Added", "users")
+    finish_batch(outcome, "Added", "user")
 
 
 @command(help={"file": "Table of people.", "event": "Name of the event."})
@@ -138,7 +139,7 @@ def sign_up_event_users_from_file(ctx, file, event):
     found = read_people(file)
     with opened() as (_, engine), session_scope(engine) as session:
         outcome = batch.sign_up(session, found, event)
-    finish_batch(outcome, "Signed up", "teams")
+    finish_batch(outcome, "Signed up", "team")
 
 
 @command(help={"out": "A new file with the passwords, for you alone.", "count": "How many."})
@@ -152,7 +153,7 @@ def add_test_users(ctx, out, count="3"):
     wanted = as_count("The number of users", count, most=batch.MADE_UP)
     with opened() as (_, engine):
         outcome = batch.add_made_up(engine, wanted, Path(out).expanduser())
-    finish_batch(outcome, "Added", "users")
+    finish_batch(outcome, "Added", "user")
 
 
 @command(help={"name": "Login name."})
@@ -179,9 +180,9 @@ def send_password_mails(ctx, passwords, dry_run=False):
     import os
     from pathlib import Path
 
-    from databoard import batch, mail
+    from databoard import mail, roster
 
-    secret = batch.read(Path(passwords).expanduser(), with_passwords=True)
+    secret = roster.read(Path(passwords).expanduser(), with_passwords=True)
     server = mail.server(os.environ)
     with opened() as (_, engine):
         if dry_run:
@@ -193,16 +194,16 @@ def send_password_mails(ctx, passwords, dry_run=False):
         else:
             with showing_count("Send the mails", len(secret.rows)) as report:
                 outcome = mail.send_passwords(engine, server, secret, report)
-    finish_batch(outcome, "Would send" if dry_run else "Sent", "mails", "were sent before")
+    finish_batch(outcome, "Would send" if dry_run else "Sent", "mail", "sent before")
 
 
 def read_people(file):
     """The people in a file; says when it is not in UTF-8."""
     from pathlib import Path
 
-    from databoard import batch
+    from databoard import roster
 
-    found = batch.read(Path(file).expanduser())
+    found = roster.read(Path(file).expanduser())
     if found.is_latin:
         print(f"{file} is not in UTF-8: it was read as Latin-1.")
     return found
@@ -220,11 +221,12 @@ def showing_count(what: str, total: int):
         yield lambda count: bar.update(task, completed=count)
 
 
-def finish_batch(outcome, done: str, what: str, before: str = "were there already") -> None:
+def finish_batch(outcome, done: str, noun: str, before: str = "there already") -> None:
     """Say what became of all rows. Raises DataboardError when some were skipped."""
     from databoard.errors import DataboardError
+    from databoard.names import counted
 
-    print(f"{done} {outcome.done} {what}; {outcome.before} {before}.")
+    print(f"{done} {counted(outcome.done, noun)}; {before}: {outcome.before}.")
     if outcome.skipped:
         listed = "\n  ".join(outcome.skipped)
         raise DataboardError(

@@ -15,13 +15,13 @@ YES = {"yes": "Delete it; without, what would go is shown."}
 )
 def delete_submission(ctx, event, team, submission, yes=False):
     """Delete a submission for good."""
-    remove("of_submission", event, team, submission, yes=yes)
+    remove("of_submission", event, team, submission, yes=yes, event_that_stays=event)
 
 
 @command(help={"event": "Name of the event.", "team": "Name of the team.", **YES})
 def delete_event_team(ctx, event, team, yes=False):
     """Delete a sign-up with its submissions."""
-    remove("of_event_team", event, team, yes=yes)
+    remove("of_event_team", event, team, yes=yes, event_that_stays=event)
 
 
 @command(help={"event": "Name of the event.", **YES})
@@ -48,13 +48,14 @@ def delete_user(ctx, name, yes=False):
     remove("of_user", name, yes=yes)
 
 
-def remove(kind: str, *names: str, yes: bool, **options) -> None:
+def remove(kind: str, *names: str, yes: bool, event_that_stays: str = "", **options) -> None:
     """Show what goes, and with `yes` delete it."""
     from invoke import Exit
 
-    from databoard import removal
+    from databoard import contributivity, leaderboard, removal
     from databoard.database import session_scope
 
+    told = ""
     with opened() as (settings, engine), session_scope(engine) as session:
         found = getattr(removal, kind)(session, settings, *names, **options)
         print(f"{'Deleting' if yes else 'This would delete'} {found.what}")
@@ -62,6 +63,11 @@ def remove(kind: str, *names: str, yes: bool, **options) -> None:
             print(f"  with {line}")
         if yes:
             removal.carry_out(session, found)
+            if event_that_stays:
+                event = leaderboard.load_event(session, event_that_stays)
+                told = contributivity.aside(event)
     if not yes:
         raise Exit("Nothing was deleted. If it shall be, add --yes.", code=1)
     print("Deleted.")
+    if told:
+        print(told)

@@ -44,14 +44,17 @@ def submit_starting_kit(ctx, event, team):
 )
 def set_state(ctx, event, team, submission, state):
     """Put a submission back, or delete it."""
-    from databoard import submissions
+    from databoard import contributivity, submissions
     from databoard.database import session_scope
 
     with opened() as (_, engine), session_scope(engine) as session:
         found = submissions.find_submission(session, event, team, submission)
         source = found.state
         submissions.set_state(session, found, state)
+        told = contributivity.aside(found.event)
     print(f"{submission} of {team} in {event}: {source} -> {state}.")
+    if told:
+        print(told)
 
 
 ONE = {"event": "Name of the event.", "team": "Name of the team."}
@@ -63,13 +66,16 @@ SOME |= {"submission": "Only this submission."}
 @command(help=ONE)
 def withdraw(ctx, event, team, submission):
     """Take a submission back: it is hidden."""
-    from databoard import submissions
+    from databoard import contributivity, submissions
     from databoard.database import session_scope
 
     with opened() as (_, engine), session_scope(engine) as session:
         found = submissions.find_submission(session, event, team, submission)
         submissions.withdraw(session, found)
+        told = contributivity.aside(found.event)
     print(f"Withdrew {submission} of {team} from {event}.")
+    if told:
+        print(told)
 
 
 @command(help=SOME)
@@ -85,7 +91,7 @@ def cancel(ctx, event, team=LEFT_OUT, submission=LEFT_OUT):
     if not count:
         raise DataboardError(
             "Nothing of that is being trained.",
-            "What waits is taken back with: inv withdraw",
+            f"What waits is taken back with: inv withdraw {event} TEAM SUBMISSION",
         )
     print(f"Cancelled {count} of {event}.")
 
@@ -93,14 +99,16 @@ def cancel(ctx, event, team=LEFT_OUT, submission=LEFT_OUT):
 @command(help={**ONE, "back": "Let it into the ensemble again."})
 def exclude_from_ensemble(ctx, event, team, submission, back=False):
     """Keep a submission out of the ensemble."""
-    from databoard import submissions
+    from databoard import contributivity, submissions
     from databoard.database import session_scope
 
     with opened() as (_, engine), session_scope(engine) as session:
         found = submissions.find_submission(session, event, team, submission)
         found.is_in_ensemble = back
+        told = contributivity.aside(found.event)
     print(f"{submission} of {team} is {'again in' if back else 'out of'} the ensemble of {event}.")
-    print(f"Blend it: inv compute-contributivity {event}")
+    if told:
+        print(told)
 
 
 @command(

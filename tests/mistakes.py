@@ -68,7 +68,7 @@ def unknown(command: str, typed: str) -> str:
 
 NO_SUBMISSION = "The team saffron has no submission 'frist' in autumn.\n"
 NO_SUBMISSION += "See: inv print-submissions autumn"
-NO_SIGN_UP = "The team lovage is not signed up to autumn.\nThere is nothing to delete."
+NO_SIGN_UP = "The team lovage is not signed up to autumn.\nSee: inv list-teams"
 NO_PROBLEM = "There is no problem 'smal'.\nDid you mean small?"
 WRITE_TIME = "Write a time as 2026-11-30T18:00 (UTC) or 2026-11-30T18:00+01:00, or none."
 CREDIT = "Write TEAM/SUBMISSION=SHARE, with commas between several, each once; or none."
@@ -354,13 +354,17 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
         ("autumn", "safron"): NO_TEAM,
         ("autumn", "lovage"): NO_SIGN_UP,
     },
-    "delete-event": {("autum",): EVENT, ("autum", "--yes"): EVENT},
+    "delete-event": {
+        ("autum",): EVENT,
+        ("autum", "--yes"): EVENT,
+        ("xyz",): "There is no event 'xyz'.\nSee: inv list-events",
+    },
     "delete-problem": {("smal",): NO_PROBLEM, ("smal", "--from-disk"): NO_PROBLEM},
     "withdraw": {**ON_ONE},
     "cancel": {
         **ON_ONE,
         ("autumn",): "Nothing of that is being trained.\n"
-        "What waits is taken back with: inv withdraw",
+        "What waits is taken back with: inv withdraw autumn TEAM SUBMISSION",
     },
     "exclude-from-ensemble": {**ON_ONE},
     "credit": {
@@ -386,6 +390,7 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
         (): missing("delete-user", "name"),
         ("safron",): NO_USER,
         ("safron", "--yes"): NO_USER,
+        ("xyz",): "There is no user 'xyz'.\nSee: inv list-users",
     },
     "add-test-users": {
         ("{world}/out", "--count=0"): "The number of users is '0'.\n"

@@ -25,6 +25,7 @@ FLOORS = [
             "people",
             "teams",
             "batch",
+            "roster",
             "mail",
             "manifest",
             "convergence",

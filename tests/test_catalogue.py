@@ -247,9 +247,15 @@ def test_an_event_stays_with_its_problem(
     ("lines", "said"),
     [
         ("del get_cv", "problem.py of the kit small lacks get_cv."),
-        ("problem_title = 'two\\nlines'", "'two\\nlines' cannot be the title of a problem."),
+        (
+            "problem_title = 'two\\nlines'",
+            "In the kit small: 'two\\nlines' cannot be the title of a problem.",
+        ),
         ("Workflow.__name__ = 'a/b'", "'a/b' cannot be the name of a workflow."),
-        ("Workflow.element_names = ['../x']", "The starting kit of small lacks ../x.py."),
+        (
+            "Workflow.element_names = ['../x']",
+            "In the kit small: '../x' cannot be the name of a workflow element.",
+        ),
     ],
 )
 def test_a_problem_that_is_refused_leaves_nothing(
@@ -267,17 +273,25 @@ def test_a_problem_that_is_refused_leaves_nothing(
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        ("Score.name = 'a b'", "'a b' cannot be the name of a score type."),
-        ("Score.maximum = 0.0", "The minimum 0.0 of acc is not below its maximum 0.0."),
-        ("Score.minimum = float('nan')", "The minimum nan of acc is not below its maximum 1.0."),
+        ("Score.name = 'a b'", "In the kit small: 'a b' cannot be the name of a score type."),
+        (
+            "Score.maximum = 0.0",
+            "The minimum 0.0 of the score type acc of the kit small is not below its maximum 0.0.",
+        ),
+        (
+            "Score.minimum = float('nan')",
+            "The minimum nan of the score type acc of the kit small is not below its maximum 1.0.",
+        ),
     ],
 )
 def test_an_event_that_is_refused_leaves_nothing(
     engine: Engine, settings: Settings, make_kit: MakeKit, lines: str, said: str
 ) -> None:
-    make_kit(settings.kits_path, lines=lines)
+    kit = make_kit(settings.kits_path)
     events.add_problem(engine, settings, "small")
-    with pytest.raises(InvalidValue) as caught:
+    with (kit / "problem.py").open("a") as problem:
+        problem.write(lines)
+    with pytest.raises(DataboardError) as caught:
         events.add_event(engine, settings, "small", "autumn")
     assert caught.value.message == said
     assert read(engine, Event) == read(engine, ScoreType) == []

@@ -224,7 +224,7 @@ def test_what_is_excluded_deleted_or_not_scored_takes_no_part(stage: Stage) -> N
     own, runs, _ = stage.stored()
     assert [share is None for _, share, _ in own] == [True, True, False, False]
     assert {of for of, _, share in runs if share is not None} == set(ids[2:])
-    assert [historical for *_, historical in own[:2]] == [0.0, None]
+    assert [historical for *_, historical in own[:2]] == [None, None]
 
 
 @pytest.mark.parametrize(
@@ -453,6 +453,24 @@ def test_stored_credits_count(stage: Stage) -> None:
         session.get_one(SubmissionCredit, (ids[1], ids[0])).share = 0.5
         contributivity.store_historical(session, leaderboard.load_event(session, stage.event))
     assert [row[2] for row in stage.stored()[0]] == [0.5, 0.5]
+
+
+def test_what_is_excluded_has_no_contributivity_of_any_kind(stage: Stage) -> None:
+    ids = [stage.add("old", 1, 9.0), stage.add("new", 2, 0.1)]
+    with database.session_scope(stage.engine) as session:
+        session.add(SubmissionCredit(submission_id=ids[1], source_id=ids[0], share=0.25))
+        assert contributivity.aside(leaderboard.load_event(session, stage.event)) == ""
+    stage.compute()
+    stage.change(ids[0], is_in_ensemble=False)
+    with database.session_scope(stage.engine) as session:
+        event = leaderboard.load_event(session, stage.event)
+        contributivity.store_historical(session, event)
+        assert contributivity.aside(event) == (
+            "Contributivities are as before, until: inv compute-contributivity regression"
+        )
+    assert stage.stored()[0] == [(ids[0], 0.0, 0.25), (ids[1], 1.0, 0.75)]
+    stage.compute()
+    assert stage.stored()[0] == [(ids[0], None, None), (ids[1], 1.0, 1.0)]
 
 
 def test_boards_show_it(stage: Stage) -> None:

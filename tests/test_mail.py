@@ -30,7 +30,7 @@ from cryptography.x509.oid import NameOID
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import IntegrityError
 
-from databoard import batch, config, mail, people
+from databoard import batch, config, mail, people, roster
 from databoard.database import reading, session_scope
 from databoard.errors import DataboardError, InvalidValue, NotFound
 from databoard.lookup import find
@@ -121,13 +121,13 @@ def server_at(port: int, url: str = "smtp://127.0.0.1", site: str = "") -> mail.
 
 
 @pytest.fixture
-def secret(engine: Engine, tmp_path: Path) -> batch.People:
+def secret(engine: Engine, tmp_path: Path) -> roster.People:
     """Four users, and the file of their passwords."""
     rows = "".join(f"{name.title()},O'Neill,{name}@example.org,{name},\n" for name in NAMES)
     (tmp_path / "people").write_text("firstname,lastname,email,name,hidden_notes\n" + rows)
-    found = batch.read(tmp_path / "people")
-    batch.write_passwords(found, tmp_path / "secret")
-    passwords = batch.read(tmp_path / "secret", with_passwords=True)
+    found = roster.read(tmp_path / "people")
+    roster.write_passwords(found, tmp_path / "secret")
+    passwords = roster.read(tmp_path / "secret", with_passwords=True)
     batch.add_users(engine, found, passwords)
     return passwords
 
@@ -143,7 +143,7 @@ def hash_of(engine: Engine, name: str) -> str:
 
 
 def test_each_gets_the_password_of_their_name_once(
-    engine: Engine, postbox: Postbox, server: mail.MailServer, secret: batch.People
+    engine: Engine, postbox: Postbox, server: mail.MailServer, secret: roster.People
 ) -> None:
     counts: list[int] = []
     assert mail.send_passwords(engine, server, secret, counts.append) == batch.Outcome(4, 0, ())
@@ -161,7 +161,7 @@ def test_each_gets_the_password_of_their_name_once(
 
 
 def test_the_site_is_named(
-    engine: Engine, postbox: Postbox, server: mail.MailServer, secret: batch.People
+    engine: Engine, postbox: Postbox, server: mail.MailServer, secret: roster.People
 ) -> None:
     at = server_at(server.port, site="https://databoard.example.org")
     mail.send_password(engine, at, "ada")
@@ -170,7 +170,7 @@ def test_the_site_is_named(
 
 
 def test_names_of_all_alphabets_stay_one_header(server: mail.MailServer) -> None:
-    row = batch.Row(2, "li@example.org", "li", '李, "明"', "Müller; x@example.com")
+    row = roster.Row(2, "li@example.org", "li", '李, "明"', "Müller; x@example.com")
     message = email.message_from_bytes(
         mail.password_mail(server, row, "secret").as_bytes(), policy=email.policy.default
     )
@@ -180,14 +180,14 @@ def test_names_of_all_alphabets_stay_one_header(server: mail.MailServer) -> None
 
 
 def test_who_is_refused_is_reported_and_the_others_go_on(
-    engine: Engine, postbox: Postbox, server: mail.MailServer, secret: batch.People
+    engine: Engine, postbox: Postbox, server: mail.MailServer, secret: roster.People
 ) -> None:
     with session_scope(engine) as session:
         find(session, User, "grace").email = "grace@example.net"
         find(session, User, "sofja").password_hash = people.hash_password("another one")
     postbox.on_mail = lambda address, _: "554 spam" if address.startswith("ada") else None
-    stranger = batch.Row(6, "zoe@example.org", "zoe", password="x" * 16)
-    given = batch.People((*secret.rows, stranger))
+    stranger = roster.Row(6, "zoe@example.org", "zoe", password="x" * 16)
+    given = roster.People((*secret.rows, stranger))
     assert mail.send_passwords(engine, server, given) == batch.Outcome(
         1,
         0,
@@ -206,12 +206,12 @@ def test_who_is_refused_is_reported_and_the_others_go_on(
 
 
 def test_a_full_mailbox_is_one_persons_trouble(
-    engine: Engine, postbox: Postbox, server: mail.MailServer, secret: batch.People
+    engine: Engine, postbox: Postbox, server: mail.MailServer, secret: roster.People
 ) -> None:
     with session_scope(engine) as session:
         find(session, User, "ada").email = "full@example.org"
-    rows = (batch.Row(2, "full@example.org", "ada", password=secret.rows[0].password),)
-    outcome = mail.send_passwords(engine, server, batch.People((*rows, secret.rows[1])))
+    rows = (roster.Row(2, "full@example.org", "ada", password=secret.rows[0].password),)
+    outcome = mail.send_passwords(engine, server, roster.People((*rows, secret.rows[1])))
     assert outcome.skipped == (
         "line 2: the server refuses full@example.org: 552 'the mailbox is full'",
     )
@@ -219,7 +219,7 @@ def test_a_full_mailbox_is_one_persons_trouble(
 
 
 def test_a_server_that_ends_the_connection_after_each_mail(
-    engine: Engine, postbox: Postbox, secret: batch.People
+    engine: Engine, postbox: Postbox, secret: roster.People
 ) -> None:
     class Impatient(Postbox):
         async def handle_NOOP(
@@ -235,7 +235,7 @@ def test_a_server_that_ends_the_connection_after_each_mail(
 
 
 def test_what_breaks_off_goes_on_and_nobody_gets_two(
-    engine: Engine, postbox: Postbox, server: mail.MailServer, secret: batch.People
+    engine: Engine, postbox: Postbox, server: mail.MailServer, secret: roster.People
 ) -> None:
     postbox.on_mail = lambda address, count: "hang up" if count == 2 else None
     with pytest.raises(DataboardError, match=r"broke while .*grace@example.org.* was sent a mail"):
@@ -259,7 +259,7 @@ def test_a_killed_command_is_repeated(
     engine: Engine,
     postbox: Postbox,
     server: mail.MailServer,
-    secret: batch.People,
+    secret: roster.People,
     tmp_path: Path,
 ) -> None:
     arrived, go_on = threading.Event(), threading.Event()
@@ -288,7 +288,7 @@ def test_a_killed_command_is_repeated(
 
 
 def test_two_at_once_send_one_each(
-    engine: Engine, postbox: Postbox, server: mail.MailServer, secret: batch.People
+    engine: Engine, postbox: Postbox, server: mail.MailServer, secret: roster.People
 ) -> None:
     threads = [
         threading.Thread(target=mail.send_passwords, args=(engine, server, secret))
@@ -301,14 +301,14 @@ def test_two_at_once_send_one_each(
     assert sorted(postbox.addresses) == [f"{name}@example.org" for name in NAMES]
 
 
-def test_a_note_stands_once(engine: Engine, secret: batch.People) -> None:
+def test_a_note_stands_once(engine: Engine, secret: roster.People) -> None:
     with pytest.raises(IntegrityError), session_scope(engine) as session:
         for _ in range(2):
             session.add(SentMail(user_id=1, kind=mail.BEGUN, occasion="x"))
 
 
 def test_a_plan_sends_nothing_and_shows_no_password(
-    engine: Engine, postbox: Postbox, server: mail.MailServer, secret: batch.People
+    engine: Engine, postbox: Postbox, server: mail.MailServer, secret: roster.People
 ) -> None:
     due, outcome = mail.plan_passwords(engine, server, secret)
     assert (outcome, postbox.n_connections, kinds(engine)) == (batch.Outcome(4, 0, ()), 0, [])
@@ -318,7 +318,7 @@ def test_a_plan_sends_nothing_and_shows_no_password(
 
 
 def test_a_new_password_holds_when_its_mail_is_sent(
-    engine: Engine, postbox: Postbox, server: mail.MailServer, secret: batch.People
+    engine: Engine, postbox: Postbox, server: mail.MailServer, secret: roster.People
 ) -> None:
     before = hash_of(engine, "ada")
     postbox.on_mail = lambda address, count: "554 spam"
@@ -339,7 +339,7 @@ def test_a_new_password_holds_when_its_mail_is_sent(
 
 
 def test_a_server_that_is_slow_to_greet_keeps_nobody_from_writing(
-    engine: Engine, secret: batch.People
+    engine: Engine, secret: roster.People
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         server = server_at(silent.getsockname()[1])
@@ -402,7 +402,7 @@ def check_login(
 def test_encryption_is_checked_and_the_user_logs_in(
     engine: Engine,
     postbox: Postbox,
-    secret: batch.People,
+    secret: roster.People,
     certificate: Path,
     tls: ssl.SSLContext,
     form: str,
@@ -433,7 +433,7 @@ def test_encryption_is_checked_and_the_user_logs_in(
 
 
 def test_no_password_goes_over_the_net_in_the_clear(
-    engine: Engine, postbox: Postbox, secret: batch.People
+    engine: Engine, postbox: Postbox, secret: roster.People
 ) -> None:
     with (
         running(postbox, "127.0.0.2") as port,
@@ -443,7 +443,7 @@ def test_no_password_goes_over_the_net_in_the_clear(
     assert postbox.mails == []
 
 
-def test_a_server_that_is_away(engine: Engine, postbox: Postbox, secret: batch.People) -> None:
+def test_a_server_that_is_away(engine: Engine, postbox: Postbox, secret: roster.People) -> None:
     with running(postbox) as port:
         pass
     with pytest.raises(mail.NoServer) as caught:
@@ -454,7 +454,7 @@ def test_a_server_that_is_away(engine: Engine, postbox: Postbox, secret: batch.P
     assert kinds(engine) == []
 
 
-def test_a_server_that_does_not_know_the_sender(engine: Engine, secret: batch.People) -> None:
+def test_a_server_that_does_not_know_the_sender(engine: Engine, secret: roster.People) -> None:
     class Strict(Postbox):
         async def handle_MAIL(
             self, server: SMTP, session: Session, envelope: Envelope, address: str, options: Any

@@ -15,15 +15,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, select
 
-from databoard import catalogue, config, convergence, events, manifest, people, submissions
+from databoard import config, convergence, manifest, people, submissions
 from databoard.config import Settings
 from databoard.convergence import Change, Difference
 from databoard.database import reading, session_scope
 from databoard.errors import DataboardError, InvalidValue, KitError, NotFound
 from databoard.manifest import Direction, Manifest
 from databoard.model.event import Event, EventTeam
-from databoard.model.problem import Problem, ScoreType, Workflow, WorkflowElementType
-from databoard.model.tables import Base
+from databoard.model.problem import ScoreType
 
 MakeKit = Callable[..., Path]
 TEXT = """
@@ -233,7 +232,7 @@ def test_scores_of_a_running_event_are_not_changed_without_force(
     assert len(convergence.plan(engine, settings, wider).changes) == 1
     with pytest.raises(DataboardError) as caught:
         convergence.apply(engine, settings, wider)
-    assert caught.value.message == "spring has submissions, whose scores would change."
+    assert caught.value.message == "spring has submissions, whose scores or ranks would change."
     assert caught.value.hint == "Look: inv plan spring. Then: inv apply spring --force"
     with reading(engine) as session:
         assert session.scalars(select(ScoreType.minimum).where(ScoreType.name == name)).one() != -5
@@ -279,169 +278,6 @@ def test_a_team_that_is_not_there_is_told_and_the_rest_is_applied(
     assert [str(error) for error in difference.wanting] == [
         "ada of the team ada is not approved.\nApprove first: inv approve-user ada"
     ]
-
-
-# The manual's sequences. What an older sequence had added before stands in the first line.
-SEQUENCES: dict[str, list[tuple[str, ...]]] = {
-    "titanic": [
-        ("type", "feature_extractor", "code"),
-        ("type", "classifier", "code"),
-        ("score", "auc", "0", "0.0", "1.0"),
-        ("workflow", "feature_extractor_classifier_workflow", "feature_extractor,classifier"),
-        ("problem", "titanic"),
-        ("event", "titanic"),
-        ("team", "kegl"),
-    ],
-    "pollenating_insects_2_paillasse": [
-        ("score", "f1_above", "0", "0.0", "1.0"),
-        ("problem", "pollenating_insects_2"),
-        ("event", "pollenating_insects_2_paillasse"),
-        ("team", "kegl"),
-        ("team", "mcherti"),
-    ],
-    "pollenating_insects_M1XMAP583_M2HECXMAP542_201617": [
-        ("type", "image_preprocessor", "code"),
-        ("type", "batch_classifier", "code"),
-        ("workflow", "batch_classifier_workflow", "image_preprocessor,batch_classifier"),
-        ("problem", "pollenating_insects"),
-        ("event", "pollenating_insects_M1XMAP583_M2HECXMAP542_201617"),
-        ("team", "kegl"),
-        ("team", "mcherti"),
-    ],
-    "HEP_tracking": [
-        ("score", "clustering_efficiency", "0", "0.0", "1"),
-        ("type", "clusterer", "code"),
-        ("workflow", "clusterer_workflow", "clusterer"),
-        ("problem", "HEP_tracking"),
-        ("event", "HEP_tracking"),
-        ("team", "kegl"),
-    ],
-    "drug_spectra": [
-        ("type", "classifier", "code"),
-        ("type", "regressor", "code"),
-        ("score", "error_mare_mixed", "1", "0.0", "inf"),
-        ("score", "error_mixed", "1", "0.0", "1.0"),
-        ("score", "mare_mixed", "1", "0.0", "inf"),
-        ("score", "mare", "1", "0.0", "inf"),
-        ("type", "feature_extractor_reg", "code"),
-        ("type", "feature_extractor_clf", "code"),
-        (
-            "workflow",
-            "feature_extractor_classifier_regressor_workflow",
-            "feature_extractor_clf,classifier,feature_extractor_reg,regressor",
-        ),
-        ("problem", "drug_spectra"),
-        ("event", "drug_spectra"),
-        ("team", "kegl"),
-    ],
-    "air_passengers_dssp4": [
-        ("type", "feature_extractor", "code"),
-        ("type", "regressor", "code"),
-        ("type", "external_data", "data"),
-        (
-            "workflow",
-            "feature_extractor_regressor_with_external_data_workflow",
-            "feature_extractor,regressor,external_data",
-        ),
-        ("problem", "air_passengers"),
-        ("event", "air_passengers_dssp4"),
-        ("team", "kegl"),
-        ("team", "agramfort"),
-    ],
-    "sea_ice_colorado": [
-        ("type", "regressor", "code"),
-        ("type", "ts_feature_extractor", "code"),
-        ("workflow", "ts_feature_extractor_regressor_workflow", "ts_feature_extractor,regressor"),
-        ("problem", "sea_ice"),
-        ("event", "sea_ice_colorado"),
-        ("team", "kegl"),
-    ],
-    "el_nino": [
-        ("type", "regressor", "code"),
-        ("type", "ts_feature_extractor", "code"),
-        ("workflow", "ts_feature_extractor_regressor_workflow", "ts_feature_extractor,regressor"),
-        ("problem", "el_nino"),
-        ("event", "el_nino"),
-        ("team", "kegl"),
-    ],
-    "epidemium2_cancer_mortality": [
-        ("type", "feature_extractor", "code"),
-        ("type", "regressor", "code"),
-        ("workflow", "feature_extractor_regressor_workflow", "feature_extractor,regressor"),
-        ("problem", "epidemium2_cancer_mortality"),
-        ("event", "epidemium2_cancer_mortality"),
-        ("team", "kegl"),
-    ],
-}
-
-
-def everything(engine: Engine) -> dict[str, object]:
-    """All that manifests speak of, without ids and times."""
-    with reading(engine) as session:
-        return {
-            "types": {row.name: row.kind for row in session.scalars(select(WorkflowElementType))},
-            "workflows": {row.name: row.element_names for row in session.scalars(select(Workflow))},
-            "scores": {
-                row.name: (row.is_lower_the_better, row.minimum, row.maximum)
-                for row in session.scalars(select(ScoreType))
-            },
-            "problems": {
-                row.name: (row.title, row.workflow.name) for row in session.scalars(select(Problem))
-            },
-            "events": {row.name: settings_of(row) for row in session.scalars(select(Event))},
-            "teams": sorted(row.team.name for row in session.scalars(select(EventTeam))),
-        }
-
-
-def settings_of(event: Event) -> dict[str, object]:
-    columns = Event.__table__.columns.keys()
-    settings = {
-        name: getattr(event, name) for name in columns if not name.endswith(("id", "created_at"))
-    }
-    return settings | {"scores": [score.score_type.name for score in event.score_types]}
-
-
-def typed(engine: Engine, settings: Settings, problem: str, line: tuple[str, ...]) -> None:
-    """What the command does."""
-    kind, name, *rest = line
-    if kind == "problem":
-        events.add_problem(engine, settings, name)
-        return
-    if kind == "event":
-        events.add_event(engine, settings, problem, name)
-        return
-    with session_scope(engine) as session:
-        if kind == "type":
-            catalogue.add_workflow_element_type(session, name, rest[0])
-        elif kind == "workflow":
-            catalogue.add_workflow(session, name, rest[0].split(","))
-        elif kind == "score":
-            catalogue.add_score_type(session, name, rest[0] == "1", float(rest[1]), float(rest[2]))
-        else:
-            people.sign_up_team(session, session.scalars(select(Event.name)).one(), name)
-
-
-def test_all_sequences_of_the_manual_are_shipped() -> None:
-    assert set(manifest.names()) == set(SEQUENCES)
-
-
-@pytest.mark.usefixtures("with_teams")
-@pytest.mark.parametrize("name", SEQUENCES)
-def test_a_sequence_gives_the_same_as_its_manifest(
-    engine: Engine, settings: Settings, make_kit: MakeKit, name: str
-) -> None:
-    wanted = replace(manifest.load(name), environment=None)  # the small kit here needs none
-    make_kit(settings.kits_path, wanted.problem)
-    for line in SEQUENCES[name]:
-        typed(engine, settings, wanted.problem, line)
-    by_hand = everything(engine)
-    assert convergence.plan(engine, settings, wanted).changes == []
-    with engine.begin() as connection:
-        for table in reversed(Base.metadata.sorted_tables):
-            if table.name not in ("team", "user_account", "team_member", "submission_transition"):
-                connection.execute(table.delete())
-    assert convergence.apply(engine, settings, wanted).wanting == []
-    assert everything(engine) == by_hand
 
 
 def test_the_commands(migrated_sqlite: Path, tmp_path: Path, make_kit: MakeKit) -> None:

@@ -110,3 +110,7 @@ def test_comma_lists() -> None:
 def test_wrong_comma_lists(typed: str) -> None:
     said = sentence(names.as_list, "The list", typed)
     assert said == f"The list is {typed!r}.\nWrite names with commas between them, each once."
+
+
+def test_counts_are_said_as_people_say_them() -> None:
+    assert [names.counted(n, "fold") for n in (0, 1, 2)] == ["0 folds", "1 fold", "2 folds"]

@@ -137,6 +137,7 @@ def _store_scores(session: Session, submission_id: int, scores: Scores) -> None:
         .join(Submission, Submission.event_id == EventScoreType.event_id)
         .where(Submission.id == submission_id)
         .order_by(EventScoreType.id)  # the kit's order; positions are those of the boards
+        .with_for_update(read=True, of=ScoreType)  # or the keys might be of another direction
     ).all()
     session.execute(
         insert(SubmissionScore),
