@@ -181,7 +181,8 @@ def restore(ctx, snapshot, yes=False, really="", target="", store=""):
             for table, here, then in restoring.comparison(settings, restoring.usable(found))
             if here != then
         ]
-    print_rows(f"What {found.name} has otherwise", ("table", "rows now", "then"), rows)
+    print(f"{found.name} would replace these rows:")
+    print_rows("", ("table", "now", "then"), rows)
     raise Exit("Nothing was changed. What is there would be kept; to restore, add --yes.", code=1)
 
 

@@ -257,8 +257,9 @@ def test_a_restore_shows_what_it_replaces_and_asks_for_production(board: Board) 
     assert told == "Nothing was changed. What is there would be kept; to restore, add --yes.\n"
     assert " would replace these rows:\n" in said
     table = [line.split() for line in said.splitlines() if line.startswith("  ")]
-    assert table == [["table", "now", "then"], ["submission", "4", "3"]]
-    refused = (1, "", "This is production.\nSay it too: --really=production\n")
+    assert table == [["table", "now", "then"], ["submission", "4", "3"], ["(files)", "7", "6"]]
+    told = "The site that would be restored is production.\nIf you mean it: --really=production\n"
+    refused = (1, "", told)
     assert inv(board, "restore", "latest", "--yes", **production) == refused
     assert inv(board, "restore", "latest", "--yes", "--really=local", **production) == refused
     assert (board.rows(), board.tree()) == (rows, tree)

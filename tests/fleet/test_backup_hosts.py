@@ -117,12 +117,12 @@ def two(make_lab: Callable[..., Lab], tmp_path_factory: pytest.TempPathFactory) 
     two.write("test", two.test)
     two.roll_out("production", "test")
     let_in(two)
+    two.production.run("systemctl stop databoard-worker")  # so that what is new stays so
     for line in (
         *("create-user ada ada@uni.example", "approve-user ada", "add-problem iris"),
         *("add-event iris iris Iris", "sign-up-team iris ada", "submit-starting-kit iris ada"),
     ):
         two.production.run(f"{INV} {line}")
-    two.production.run("systemctl stop databoard-worker")  # so that what is new stays so
     made = two.inv(
         *("backup", "--target=production", "--new-store"),
         f"--store=deploy@{two.test.address}:{STORE}",
