@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import psutil
-from measure import INV, ROOT, clean_environment, output_of, run
+from measure import INV, ROOT, clean_environment, run
 from sqlalchemy import insert, select, text
 
 from databoard import database
@@ -173,8 +173,3 @@ def memory(pid: int) -> int:
     except psutil.NoSuchProcess:
         pass
     return total
-
-
-def show(command: str, site: Site) -> str:
-    """What a command prints."""
-    return output_of(INV, *command.split(), **site.environment())
