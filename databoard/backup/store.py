@@ -33,6 +33,7 @@ from databoard.fleet.machine import Machine, Output, Sink
 from databoard.names import printable, suggest
 
 PATIENCE = 20  # seconds to wait for one that is being ended
+JOBS_PATIENCE = 3600  # for what cron starts: to meet the other is no failure
 SIGN_OF_LIFE = 30.0  # seconds
 
 ENTER = """
@@ -165,14 +166,17 @@ class Store:
         )
 
     @contextmanager
-    def locked(self, shared: bool = False) -> Iterator[None]:
-        """Keep others from changing the store meanwhile; or from removing what is read."""
+    def locked(self, shared: bool = False, patience: int | None = None) -> Iterator[None]:
+        """Keep others from changing the store meanwhile; or from removing what is read.
+
+        Others are waited for, `patience` seconds.
+        """
         if self.place.is_read_only:
             yield
             return
         silence = int(SIGN_OF_LIFE * 10)
-        how = {"how": "-s" if shared else "-x", "patience": PATIENCE, "silence": silence}
-        held = self.machine.hold(self._entering(how) + LOCK)
+        how = {"how": "-s" if shared else "-x", "patience": patience or PATIENCE}
+        held = self.machine.hold(self._entering(how | {"silence": silence}) + LOCK)
         ended = Event()
 
         def give_signs() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -15,12 +14,12 @@ from itertools import chain
 from pathlib import Path
 
 from databoard import config, keeping
-from databoard.backup import checksums, owners, retention, server
+from databoard.backup import checksums, owners, retention, scratch, server
 from databoard.backup.checksums import Summing
 from databoard.backup.copying import check_restored, copy_files, held
 from databoard.backup.dumping import Dumped, dump
 from databoard.backup.snapshot import MANIFEST, Manifest, Snapshot, next_name
-from databoard.backup.store import Store
+from databoard.backup.store import JOBS_PATIENCE, Store
 from databoard.config import Settings
 from databoard.errors import DataboardError
 from databoard.submissions import name_of_folder
@@ -56,7 +55,8 @@ def take(settings: Settings, store: Store, report: Report = lambda step: None) -
     is_first = not (settings.submissions_path / TAKEN).exists()
     if store.place.path == settings.own_store and is_first:
         store.make()
-    with _alone(settings), store.locked():
+    report("Wait for the store")
+    with _alone(settings), store.locked(patience=JOBS_PATIENCE):
         check_restored(settings.deployment_path)
         staged = store.begin()
         try:
@@ -64,10 +64,10 @@ def take(settings: Settings, store: Store, report: Report = lambda step: None) -
             name = next_name(datetime.now(UTC), snapshots[-1].name if snapshots else None)
             with (
                 keeping.keeping(settings.submissions_path),
-                tempfile.TemporaryDirectory(prefix="databoard-") as folder,
+                scratch.folder(settings.submissions_path) as folder,
             ):
-                base = _sound(store, base_of(snapshots), Path(folder))
-                taking = _Taking(settings, store, name, staged, base, Path(folder), report)
+                base = _sound(store, base_of(snapshots), folder)
+                taking = _Taking(settings, store, name, staged, base, folder, report)
                 manifest = taking.run()
             report("Write all to the disk")
             store.commit(staged, name)
@@ -98,13 +98,13 @@ def base_of(snapshots: Sequence[Snapshot]) -> Snapshot | None:
     return newest
 
 
-def _sound(store: Store, base: Snapshot | None, scratch: Path) -> Snapshot | None:
+def _sound(store: Store, base: Snapshot | None, folder: Path) -> Snapshot | None:
     """The same if its SHA256SUMS, which is fetched, is as it was written; else None."""
     if base is None or base.manifest is None:
         return None
-    store.pull(base.name, scratch, [f"--include=/{checksums.FILE}", "--exclude=*"])
+    store.pull(base.name, folder, [f"--include=/{checksums.FILE}", "--exclude=*"])
     try:
-        with (scratch / checksums.FILE).open("rb") as written:
+        with (folder / checksums.FILE).open("rb") as written:
             return base if checksums.seal(written) == base.manifest.sums else None
     except FileNotFoundError:
         return None

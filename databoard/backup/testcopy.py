@@ -17,20 +17,17 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
 from databoard import database, pgtools
-from databoard.backup import server
+from databoard.backup import exchange, server
 from databoard.backup.dumping import count_rows, place_of
 from databoard.backup.pseudonyms import Pseudonymised, key_of, pseudonymise
 from databoard.backup.restore import (
-    Staged,
-    StagedSqlite,
     check_sums,
     restoring,
-    stage_files,
-    staged_database,
     switch,
     usable,
 )
 from databoard.backup.snapshot import Manifest, Snapshot
+from databoard.backup.staged import Staged, StagedSqlite, staged_database
 from databoard.backup.store import Store
 from databoard.backup.take import Report
 from databoard.backup.verify import local_folder
@@ -71,14 +68,14 @@ def copy_to_test(
             report("Compare the checksums")
             check_sums(store, snapshot.name, manifest)
         report("Restore the database")
-        with local_folder(store, f"{snapshot.name}/database") as folder:
+        with local_folder(settings, store, f"{snapshot.name}/database") as folder:
             staged.fill(folder, manifest)
         report("Replace names and addresses")
         done, rows = _pseudonymise(staged.there, key_of(deployment), admins)
         report("Look for addresses that are left")
         _check_nothing_left(staged, done)
         report("Copy the files")
-        stage_files(deployment, store, snapshot.name)
+        exchange.stage(deployment, store, snapshot.name)
         report("Switch to them")
         kept = switch(deployment, staged, "old")
     return Copied(done, rows, kept.database, _keep_files(kept.files))

@@ -15,10 +15,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from databoard import database
-from databoard.backup import checksums, server
+from databoard.backup import checksums, scratch, server
 from databoard.backup.dumping import SQLITE, count_rows, sqlite_engine, tell_submissions
 from databoard.backup.snapshot import MANIFEST, Manifest, Snapshot, Verification
-from databoard.backup.store import Store
+from databoard.backup.store import JOBS_PATIENCE, Store
 from databoard.backup.take import Report
 from databoard.config import Settings
 from databoard.errors import DataboardError
@@ -45,7 +45,8 @@ def verify(
 
     Raises DataboardError when it cannot be tried; that says nothing about the snapshot.
     """
-    with store.locked(shared=True):
+    report("Wait for the store")
+    with store.locked(shared=True, patience=JOBS_PATIENCE):
         verification = told(list(_faults(settings, store, snapshot, report)))
         store.mark(snapshot.name, verification)
     return verification
@@ -111,8 +112,8 @@ def _faults(settings: Settings, store: Store, snapshot: Snapshot, report: Report
 
 def _wrong_sums(store: Store, name: str, manifest: Manifest) -> Iterator[str]:
     """What is not as SHA256SUMS says."""
-    with tempfile.TemporaryDirectory(prefix="databoard-") as scratch:
-        listed = Path(scratch, "listed")
+    with tempfile.TemporaryDirectory(prefix="databoard-") as folder:
+        listed = Path(folder, "listed")
         with listed.open("wb") as file:
 
             def take(chunk: bytes) -> None:
@@ -184,7 +185,7 @@ def _wrong_restore(
 ) -> Iterator[str]:
     """What is not in the restored database as the manifest says."""
     with (
-        local_folder(store, f"{name}/database") as folder,
+        local_folder(settings, store, f"{name}/database") as folder,
         _restored(settings, folder, manifest) as connection,
     ):
         rows = count_rows(connection)
@@ -196,14 +197,14 @@ def _wrong_restore(
 
 
 @contextmanager
-def local_folder(store: Store, path: str) -> Iterator[Path]:
+def local_folder(settings: Settings, store: Store, path: str) -> Iterator[Path]:
     """A folder of the store as one of this machine, meanwhile."""
     if store.here is not None:
         yield store.here / path
         return
-    with tempfile.TemporaryDirectory(prefix="databoard-") as folder:
-        store.pull(path, Path(folder))
-        yield Path(folder)
+    with scratch.folder(settings.submissions_path) as folder:
+        store.pull(path, folder)
+        yield folder
 
 
 @contextmanager

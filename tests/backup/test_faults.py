@@ -12,13 +12,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from databoard import config
-from databoard.backup import take
+from databoard.backup import take, verify
 from databoard.backup.store import StoreError
 from databoard.errors import DataboardError
 from tests.backup.board import Board
+from tests.training.deployment import until
 
 INV = [sys.executable, "-m", "invoke", "--search-root", str(config.ROOT)]
 
@@ -203,6 +205,22 @@ def test_a_second_backup_steps_aside(board: Board) -> None:
         take.take(board.settings, store, lambda step: others.append(inv(board, "backup")))
     assert others[5] == (0, "", "")  # the count begins anew
     check_good(board)
+
+
+def test_a_backup_waits_for_a_verification(board: Board) -> None:
+    board.take()
+    started: list[subprocess.Popen[bytes]] = []
+
+    def meanwhile(step: str) -> None:
+        if step.startswith("Compare"):
+            started.append(subprocess.Popen([*INV, "backup"], env=os.environ | board.environment))
+            process = psutil.Process(started[0].pid)
+            until(lambda: "flock" in [each.name() for each in process.children(recursive=True)])
+
+    with board.store() as store:
+        verify.verify(board.settings, store, store.find("latest"), meanwhile)
+    assert started[0].wait(60) == 0
+    assert len(board.snapshots()) == 2
 
 
 def test_another_deployment_waits_for_the_store(board: Board) -> None:

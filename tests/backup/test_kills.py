@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from databoard import database
-from databoard.backup import restore, take
+from databoard.backup import exchange, restore, scratch, take
 from databoard.backup.copying import UNFINISHED
 from databoard.backup.snapshot import Snapshot
 from databoard.errors import DataboardError
@@ -54,6 +54,7 @@ def test_backups_killed_at_random_moments(board: Board) -> None:
         assert whole > 0 and len(seen) >= whole
         taken = board.take()  # nothing is in the way of the next one
     assert not list(board.site_path.glob("*.partial"))
+    assert not list(board.settings.submissions_path.glob(f"{scratch.PREFIX}*"))
     for each in board.snapshots():
         assert board.verify(each.name).faults == (), each.name
     with board.restored_elsewhere(taken.name) as other:
@@ -165,7 +166,7 @@ def test_restores_killed_at_random_moments(board: Board) -> None:
     assert board.submitted() == restored and board.lacking() == []
     remains = [path.name for path in board.settings.deployment_path.iterdir()]
     assert not [name for name in remains if name.endswith(UNFINISHED)]
-    assert restore.STAGED not in remains
+    assert exchange.STAGED not in remains
     drop_kept(board)
 
 

@@ -18,7 +18,6 @@ from sqlalchemy import Engine, insert, select, text
 from sqlalchemy.orm import Session
 
 from databoard import database, leaderboard
-from databoard.backup import testcopy
 from databoard.backup.mails import Addresses
 from databoard.backup.place import Place
 from databoard.backup.pseudonyms import KEY
@@ -180,7 +179,7 @@ def test_an_admin_who_is_not_there(production: Settings, store: Store, test_site
     assert everything(test_site) == before
 
 
-STEPS = ("stage_files", "switch", "_pseudonymise", "_check_nothing_left")
+STEPS = ("exchange.stage", "switch", "_pseudonymise", "_check_nothing_left")
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -199,7 +198,7 @@ def test_a_failure_at_any_step_leaves_the_test_site_as_it_was(
     def fail(*_: object) -> None:
         raise DataboardError("no luck")
 
-    monkeypatch.setattr(testcopy, step, fail)
+    monkeypatch.setattr(f"databoard.backup.testcopy.{step}", fail)
     with pytest.raises(DataboardError, match="no luck"):
         copy_to_test(test_site, store, snapshot)
     assert everything(test_site) == before
