@@ -55,6 +55,12 @@ def _time(name: str, meaning: str) -> Setting:
     return Setting(name, "time or none", meaning, lambda value: as_time(_what(name), value))
 
 
+def _read_quota(value: Any) -> int | None:
+    if value is None or str(value).strip().lower() == "none":
+        return None
+    return as_count(_what("daily_quota"), str(value))
+
+
 def _what(name: str) -> str:
     return f"The setting {name}"
 
@@ -66,6 +72,14 @@ _ALL = (
     _flag("is_public", "whether everybody sees it"),
     _flag("is_competitive", "whether code is hidden until the public opening"),
     _count("min_seconds", "seconds between two submissions of a team", least=0),
+    Setting(
+        "daily_quota",
+        "whole number or none",
+        "submissions that a team may make in 24 hours",
+        _read_quota,
+    ),
+    _flag("is_anonymous", "whether boards hide the names of other teams"),
+    _time("frozen_at", "from when on boards show nothing new"),
     _time("opening_at", "when submissions open"),
     _time("public_opening_at", "when all see all code"),
     _time("closing_at", "when submissions close"),

@@ -106,8 +106,16 @@ def _site(url: str) -> str:
 
 def password_mail(server: MailServer, user: User | Row, password: str) -> EmailMessage:
     """The mail that tells a user a password. Raises NotSent: the address cannot be written."""
-    text = _template("password-mail.txt").render(
-        site=server.site, name=user.name, firstname=user.firstname, password=password
+    return written(server, "password", user, password=password)
+
+
+def written(server: MailServer, template: str, user: User | Row, **values: object) -> EmailMessage:
+    """A mail to a user, of templates/TEMPLATE-mail.txt.j2.
+
+    Raises NotSent: the address cannot be written.
+    """
+    text = _template(f"{template}-mail.txt").render(
+        site=server.site, name=user.name, firstname=user.firstname, **values
     )
     subject, _, body = text.partition("\n\n")
     message = EmailMessage()

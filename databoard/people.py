@@ -16,6 +16,7 @@ _ATOM, _LABEL = r"[\w!#$%&'*+/=?^`{|}~-]+", r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-
 _EMAIL = re.compile(rf"{_ATOM}(\.{_ATOM})*@{_LABEL}(\.{_LABEL})+", re.ASCII)
 APPROVED = ("user", "admin")
 MAX_PASSWORD = 1000
+PASSES, MEMORY = 5, 7 * 1024**2  # of argon2id, and bytes
 
 
 def create_user(
@@ -40,22 +41,22 @@ def create_user(
             f"The mail address {email} already belongs to the user {owner}.",
             "Use that account, or another address.",
         )
+    user = User(name=name, email=email, access_level=access_level)
+    rename(user, firstname, lastname)
+    user.password_hash = None if password is None else hash_password(password)
+    session.add_all([user, Team(name=name, members=[user])])
+    return user
+
+
+def rename(user: User, firstname: str, lastname: str) -> None:
+    """Change what a person is called. Raises InvalidValue."""
     for what, value in (("first name", firstname), ("last name", lastname)):
         if len(value) > 100 or not value.isprintable():
             raise InvalidValue(
                 f"The {what} {printable(value[:40])} cannot be stored.",
                 "Use at most 100 printable characters.",
             )
-    user = User(
-        name=name,
-        email=email,
-        firstname=firstname.strip(),
-        lastname=lastname.strip(),
-        password_hash=None if password is None else hash_password(password),
-        access_level=access_level,
-    )
-    session.add_all([user, Team(name=name, members=[user])])
-    return user
+    user.firstname, user.lastname = firstname.strip(), lastname.strip()
 
 
 def check_email(email: str) -> str:
@@ -85,7 +86,7 @@ def hash_password(password: str) -> str:
         secret = password.encode()
     except UnicodeEncodeError:  # which has the password in it
         raise InvalidValue("The password is not text.", "Type it in UTF-8.") from None
-    return argon2id.str(secret, opslimit=5, memlimit=7 * 1024**2).decode()
+    return argon2id.str(secret, opslimit=PASSES, memlimit=MEMORY).decode()
 
 
 def is_password(password_hash: str, password: str) -> bool:
@@ -94,9 +95,14 @@ def is_password(password_hash: str, password: str) -> bool:
     from nacl.pwhash import argon2id
 
     try:
-        return argon2id.verify(password_hash.encode(), password.encode())
-    except InvalidkeyError:
+        return argon2id.verify(password_hash.encode(), password[: MAX_PASSWORD + 1].encode())
+    except (InvalidkeyError, UnicodeEncodeError):
         return False
+
+
+def is_current_hash(password_hash: str) -> bool:
+    """Whether it was made as `hash_password` makes them today."""
+    return f"$m={MEMORY // 1024},t={PASSES},p=1$" in password_hash
 
 
 def approve_user(session: Session, name: str) -> User:

@@ -1,15 +1,17 @@
 """The SQL of leaderboards: statements that are built once for each number of scores.
 
 Which event, and which part of the board, are parameters: `score_type_0` and so on (ids of event
-score types, the official one first), `most` and `first`.
+score types, the official one first), `most`, `first`, and for boards that end at a time, `until`.
 """
 
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from sqlalchemy import Double, Integer, Select, bindparam, case, func, literal, select, update
 from sqlalchemy.orm import Session, aliased
 
+from databoard.model.base import UtcDateTime
 from databoard.model.event import EventScoreType
 from databoard.model.people import Team
 from databoard.model.problem import ScoreType
@@ -25,19 +27,32 @@ COSTS = (
     "submitted_at",
 )
 EVERYTHING = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a board has beside its rows and their order, for pages."""
+
+    with_ids: bool = False  # of the submission and of the team, at the end
+    has_end: bool = False  # it has what was submitted until a time
+    sort: int | None = None  # the column that orders it, instead of the official score
+    is_descending: bool = False
+
+
+PLAIN = Shape()
 Score = type[SubmissionScore]  # an alias of it, one per score type
 
 
 @cache
-def public(n: int, kind: str) -> Select[Any]:
+def public(n: int, kind: str, shape: Shape = PLAIN) -> Select[Any]:
     """Team, submission, n validation scores, costs; the best first."""
     scores = _scores(n)
-    query = _scored(scores, [_value(score, "valid", kind) for score in scores])
-    return _part(query.order_by(_key(scores[0], kind), scores[0].submission_id))
+    query = _shaped(_scored(scores, [_value(score, "valid", kind) for score in scores]), shape)
+    return _part(_ordered(query, shape, _key(scores[0], kind), scores[0].submission_id))
 
 
 @cache
-def private(n: int, kind: str, is_lower_the_better: bool) -> Select[Any]:
+def private(n: int, kind: str, is_lower_the_better: bool, shape: Shape = PLAIN) -> Select[Any]:
     """Team, submission, n times bag, mean and std on test and validation, costs, id."""
     scores = _scores(n)
     values = [
@@ -46,13 +61,16 @@ def private(n: int, kind: str, is_lower_the_better: bool) -> Select[Any]:
         for side in ("test", "valid")
         for of in ("bag", "mean", "std")
     ]
-    query = _scored(scores, values).add_columns(Submission.id)
+    query = _scored(scores, values)
+    query = _shaped(query, shape) if shape.with_ids else query.add_columns(Submission.id)
     test_key = _test_key(scores[0], kind, is_lower_the_better)
-    return _part(query.order_by(test_key, scores[0].submission_id))
+    return _part(_ordered(query, shape, test_key, scores[0].submission_id))
 
 
 @cache
-def competition(n: int, kind: str, is_lower_the_better: bool, with_private: bool) -> Select[Any]:
+def competition(
+    n: int, kind: str, is_lower_the_better: bool, with_private: bool, shape: Shape = PLAIN
+) -> Select[Any]:
     """The best submission of each team.
 
     Public rank, team, submission, n validation scores, time; or private rank, public rank, move,
@@ -62,10 +80,11 @@ def competition(n: int, kind: str, is_lower_the_better: bool, with_private: bool
     key = _key(scores[0], kind)
     place = func.row_number().over(partition_by=Submission.team_id, order_by=(key, Submission.id))
     best = (
-        _scored(scores, [_value(score, "valid", kind) for score in scores])
+        _until(_scored(scores, [_value(score, "valid", kind) for score in scores]), shape)
         .add_columns(
             *[_value(score, "test", kind).label(f"test_{i}") for i, score in enumerate(scores)],
             Submission.id.label("id"),
+            Submission.team_id.label("team_id"),
             key.label("public_key"),
             _test_key(scores[0], kind, is_lower_the_better).label("private_key"),
             place.label("place"),
@@ -77,12 +96,13 @@ def competition(n: int, kind: str, is_lower_the_better: bool, with_private: bool
     ranks = public_rank.label("public_rank"), private_rank.label("private_rank")
     of = select(best, *ranks).where(best.c.place == 1).subquery().c
     valid, test = ([of[f"{side}_{i}"] for i in range(n)] for side in ("score", "test"))
+    ids = (of.id, of.team_id) if shape.with_ids else ()
     if not with_private:
-        query = select(of.public_rank, of.team, of.submission, *valid, of.submitted_at)
-        return query.order_by(of.public_rank)
+        query = select(of.public_rank, of.team, of.submission, *valid, of.submitted_at, *ids)
+        return _part(query.order_by(of.public_rank))
     three = of.private_rank, of.public_rank, of.public_rank - of.private_rank
-    query = select(*three, of.team, of.submission, *test, *valid, of.submitted_at)
-    return query.order_by(of.private_rank)
+    query = select(*three, of.team, of.submission, *test, *valid, of.submitted_at, *ids)
+    return _part(query.order_by(of.private_rank))
 
 
 def rank_again(session: Session, score_type: ScoreType) -> None:
@@ -126,6 +146,27 @@ def _scored(scores: list[Score], values: list[Any]) -> Select[Any]:
             score, is_same & (score.event_score_type_id == bindparam(f"score_type_{i}"))
         )
     return query
+
+
+def _shaped(query: Select[Any], shape: Shape) -> Select[Any]:
+    query = _until(query, shape)
+    if shape.with_ids:
+        query = query.add_columns(Submission.id.label("id"), Submission.team_id.label("team_id"))
+    return query
+
+
+def _until(query: Select[Any], shape: Shape) -> Select[Any]:
+    if not shape.has_end:
+        return query
+    return query.where(Submission.submitted_at <= bindparam("until", type_=UtcDateTime()))
+
+
+def _ordered(query: Select[Any], shape: Shape, *by_default: Any) -> Select[Any]:
+    if shape.sort is None:
+        return query.order_by(*by_default)
+    column = list(query.selected_columns)[shape.sort]
+    order = column.desc() if shape.is_descending else column.asc()
+    return query.order_by(column.is_(None), order, *by_default)
 
 
 def _part(query: Select[Any]) -> Select[Any]:

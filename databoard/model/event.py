@@ -30,6 +30,7 @@ class Event(Named):
         CheckConstraint("time_limit > 0 AND memory_limit > 0", name="limits"),
         CheckConstraint("max_members > 0", name="max_members"),
         CheckConstraint("min_seconds >= 0", name="min_seconds"),
+        CheckConstraint("daily_quota > 0", name="daily_quota"),
     )
 
     problem_id: Mapped[int] = mapped_column(
@@ -49,6 +50,9 @@ class Event(Named):
     is_sign_up_controlled: Mapped[bool] = mapped_column(default=True)  # an admin approves it
     is_competitive: Mapped[bool] = mapped_column(default=False)
     min_seconds: Mapped[int] = mapped_column(default=900)  # between two submissions of a team
+    daily_quota: Mapped[int | None]  # submissions of a team in 24 hours; None: any number
+    is_anonymous: Mapped[bool] = mapped_column(default=False)  # boards hide the names of others
+    frozen_at: Mapped[datetime | None]  # what is submitted after it is on no board yet
     opening_at: Mapped[datetime | None]
     public_opening_at: Mapped[datetime | None]  # from then on all see all code
     closing_at: Mapped[datetime | None]
@@ -111,6 +115,23 @@ class EventTeam(Base):
         ForeignKey("team.id", ondelete="RESTRICT"), primary_key=True, index=True
     )
     signed_up_at: Mapped[datetime] = mapped_column(default=db_now())
+
+    event: Mapped[Event] = relationship()
+    team: Mapped[Team] = relationship()
+
+
+class SignUpRequest(Base):
+    """A team that asks to be signed up to an event; an admin decides."""
+
+    __tablename__ = "sign_up_request"
+
+    event_id: Mapped[int] = mapped_column(
+        ForeignKey("event.id", ondelete="CASCADE"), primary_key=True
+    )
+    team_id: Mapped[int] = mapped_column(
+        ForeignKey("team.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    asked_at: Mapped[datetime] = mapped_column(default=db_now())
 
     event: Mapped[Event] = relationship()
     team: Mapped[Team] = relationship()

@@ -67,3 +67,20 @@ class SentMail(Base):
     kind: Mapped[str] = mapped_column(String(20))
     occasion: Mapped[str] = mapped_column(String(64))
     sent_at: Mapped[datetime] = mapped_column(default=db_now())
+
+
+class AccessToken(Base):
+    """What a user's programs log in with. The token itself is shown once, and is not stored."""
+
+    __tablename__ = "access_token"
+    __table_args__ = (
+        UniqueConstraint("user_id", "name"),
+        CheckConstraint("length(name) > 0", name="name"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user_account.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(String(80))
+    digest: Mapped[str] = mapped_column(String(64), unique=True)  # SHA-256 of the token
+    created_at: Mapped[datetime] = mapped_column(default=db_now())
+    last_used_at: Mapped[datetime | None]

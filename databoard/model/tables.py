@@ -8,11 +8,11 @@ from typing import Any
 
 from sqlalchemy import Index, text
 
-from databoard.model import event, people, problem
+from databoard.model import audit, event, people, problem, sandbox, site
 from databoard.model.base import Base
 from databoard.model.submission import Submission
 
-__all__ = ["Base", "event", "people", "problem"]
+__all__ = ["Base", "audit", "event", "people", "problem", "sandbox", "site"]
 
 
 def _partial(name: str, column: Any, where: str) -> None:

@@ -1,50 +1,147 @@
-"""The list of events, and their leaderboards."""
+"""Leaderboards: rendered once for each version of the board, and true to the last score."""
 
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
+from threading import Lock
 from typing import Any
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, current_app, make_response, render_template, request, session, url_for
+from werkzeug.wrappers import Response
 
-from databoard import events, leaderboard
+from databoard import config, leaderboard
 from databoard.errors import NotFound
-from databoard.leaderboard import Column
-from databoard.names import check_name
-from databoard.web.session import reading
+from databoard.leaderboard import Column, Part
+from databoard.model.event import Event
+from databoard.model.site import BoardVersion
+from databoard.web.event import find_event
+from databoard.web.session import reading, viewer
 
 PER_PAGE = 100
+KEPT = 500  # rendered boards of a process
+N_IDS = 2  # the last columns of a board
 blueprint = Blueprint("boards", __name__)
 
 
-@blueprint.get("/")
-def index() -> str:
-    """The public events."""
-    public = [(event, count) for event, count in events.list_events(reading()) if event.is_public]
-    return render_template("index.html", events=public)
+@dataclass(frozen=True)
+class View:
+    """Which board, which part of it, in which order, and what of it the viewer may see."""
+
+    event: int
+    kind: str
+    page: int = 1
+    sort: str = ""
+    is_reversed: bool = False
+    is_frozen: bool = False
+    only_team: int | None = None  # in an anonymous event: whose names are shown
 
 
-@blueprint.get("/events/<name>")
-def public(name: str) -> str:
-    """The public leaderboard of a public event, a page of it."""
-    session = reading()
-    event = leaderboard.load_event(session, check_name("event", name))
-    if not event.is_public:
-        raise NotFound(f"There is no event {name}.")
-    page = max(1, request.args.get("page", 1, type=int))
-    first = (min(page, 10**6) - 1) * PER_PAGE
-    board = leaderboard.public(session, event, limit=PER_PAGE + 1, offset=first)
+class BoardCache:
+    """Rendered boards, each with the version of the event's boards that it shows."""
+
+    def __init__(self) -> None:
+        self._boards: OrderedDict[View, tuple[str, str]] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, view: View, version: str, render: Callable[[], str]) -> str:
+        """The board of a version that was read before `render` reads: it is never older."""
+        with self._lock:
+            known = self._boards.get(view)
+            if known is not None and known[0] == version:
+                self._boards.move_to_end(view)
+                return known[1]
+        made = render()
+        with self._lock:
+            self._boards[view] = version, made
+            self._boards.move_to_end(view)
+            if len(self._boards) > KEPT:
+                self._boards.popitem(last=False)
+        return made
+
+
+@blueprint.get("/events/<name>/leaderboard", defaults={"kind": "public"})
+@blueprint.get("/events/<name>/leaderboard/<any(private, competition, final):kind>")
+def show(name: str, kind: str) -> Response:
+    """A board: public, private; the best of each team, or that with its move on the test set."""
+    event = find_event(name)
+    if kind in ("private", "final") and not viewer().sees_private_boards(event):
+        raise NotFound("It is not its time yet.")
+    view = _view(event, kind)
+    versions = reading().get(BoardVersion, event.id)
+    version = versions.version if versions else ""
+    cache: BoardCache = current_app.extensions["databoard.boards"]
+    team = viewer().team_in(event)
+    page = make_response("")
+    # Who polls for changes sends this back, and gets no page while it is the same.
+    page.set_etag(_etag(view, version, team.id if team else None))
+    if "_flashes" not in session and request.if_none_match.contains_weak(page.get_etag()[0]):
+        page.status_code = 304
+        return page
+    table = cache.get(view, version, lambda: _table(event, view))
+    page.set_data(
+        render_template(
+            "board.html", event=event, kind=kind, table=table, team=team, is_frozen=view.is_frozen
+        )
+    )
+    return page
+
+
+def _etag(view: View, version: str, team: int | None) -> str:
+    """Of all that the page depends on: its forms, too, have a word of the viewer's session."""
+    what = (view, version, team, viewer().name, session.get("csrf_token"), config.release())
+    return hashlib.sha256(repr(what).encode()).hexdigest()[:32]
+
+
+def _view(event: Event, kind: str) -> View:
+    page = min(max(1, request.args.get("page", 1, type=int)), 10**6)
+    team = viewer().team_in(event)
+    return View(
+        event.id,
+        kind,
+        page,
+        request.args.get("sort", "")[:100],
+        request.args.get("order") == "reversed",
+        viewer().sees_frozen(event),
+        None if viewer().sees_names(event) else (team.id if team else 0),
+    )
+
+
+def _table(event: Event, view: View) -> str:
+    """The table of a board, a page of it. Raises NotFound: there is no such page or column."""
+    first = (view.page - 1) * PER_PAGE
+    until = event.frozen_at if view.is_frozen else None
+    wanted = Part(PER_PAGE + 1, first, view.sort, view.is_reversed, until)
+    board = leaderboard.part(reading(), event, view.kind, wanted)
     if first and not board.rows:
-        raise NotFound(f"The leaderboard of {name} has no page {page}.")
+        raise NotFound(f"The leaderboard of {event.name} has no page {view.page}.")
+    if view.only_team is not None:
+        board = leaderboard.anonymous(board, event, view.only_team, str(current_app.secret_key))
     return render_template(
-        "board.html",
+        "table.html",
         event=event,
+        view=view,
         board=board,
         rows=board.rows[:PER_PAGE],
-        shown=board.shown(),
-        per_page=PER_PAGE,
+        shown=[index for index in board.shown() if index < len(board.columns) - N_IDS],
         first=first,
-        page=page,
+        per_page=PER_PAGE,
         has_more=len(board.rows) > PER_PAGE,
+        link=lambda **change: _link(event, view, **change),
     )
+
+
+def _link(event: Event, view: View, **change: Any) -> str:
+    """The address of another part of the board."""
+    parts = {"page": view.page, "sort": view.sort, "order": ""} | change
+    if view.is_reversed and "order" not in change:
+        parts["order"] = "reversed"
+    kept = {name: value for name, value in parts.items() if value not in ("", 1)}
+    kind = {} if view.kind == "public" else {"kind": view.kind}
+    return url_for("boards.show", name=event.name, **kind, **kept)
 
 
 @blueprint.app_template_filter()

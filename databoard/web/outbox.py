@@ -1,0 +1,57 @@
+"""Mails that the pages send: in the background, so that no answer tells by its time who has one."""
+
+from __future__ import annotations
+
+import logging
+import os
+from concurrent.futures import ThreadPoolExecutor
+from email.message import EmailMessage
+
+from flask import current_app, url_for
+
+from databoard import mail
+from databoard.errors import DataboardError, InvalidValue
+from databoard.mail import MailServer
+from databoard.model.people import User
+
+LOG = logging.getLogger(__name__)
+_SENDER = ThreadPoolExecutor(1, "mails")
+
+
+def server() -> MailServer | None:
+    """The mail server, if this site has one and says its own address: links are to that alone."""
+    try:
+        found = mail.server(os.environ)
+    except InvalidValue:
+        return None
+    return found if found.site else None
+
+
+def send(template: str, user: User, **values: object) -> None:
+    """Send a mail to a user, if it can be; what fails is in the log."""
+    where = server()
+    if where is None:
+        return
+    try:
+        message = mail.written(where, template, user, **values)
+    except DataboardError as error:
+        LOG.error("%s", error.message)
+        return
+    _SENDER.submit(_send, where, message)
+
+
+def link(endpoint: str, **values: str) -> str:
+    """The address of a page, as the site says its own."""
+    where = server()
+    base = where.site.rstrip("/") if where else ""
+    with current_app.test_request_context():
+        return base + url_for(endpoint, **values)
+
+
+def _send(where: MailServer, message: EmailMessage) -> None:
+    try:
+        with mail.Mailer(where) as mailer:
+            mailer.connect()
+            mailer.send(message)
+    except DataboardError as error:
+        LOG.error("No mail was sent: %s", error.message)
