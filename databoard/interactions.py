@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session
 
@@ -52,7 +54,7 @@ def listed(
     session: Session, event: Event | None = None, limit: int = 200, offset: int = 0
 ) -> Board:
     """Acts, the newest first; of one event or of all."""
-    query: Select[tuple[object, ...]] = (
+    query: Select[Any] = (
         select(
             Interaction.at,
             Interaction.kind,

@@ -9,7 +9,6 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from sqlalchemy import Select, select
@@ -151,12 +150,7 @@ def part(session: Session, event: Event, board: str, wanted: Part) -> Board:
     like that.
     """
     n, kind = len(event.score_types), event.score_kind
-    columns = {
-        "public": _public_columns,
-        "private": _private_columns,
-        "competition": _ranks,
-        "final": partial(_ranks, with_private=True),
-    }[board](event)
+    columns = _columns_of(event, board)
     sort = _sort_of(columns, wanted.sort) if board in ("public", "private") else None
     is_descending = (
         sort is not None and _is_higher_first(event, columns[sort]) != wanted.is_reversed
@@ -215,6 +209,12 @@ def _is_higher_first(event: Event, column: Column) -> bool:
         if column.precision is not None and column.name.startswith(score.score_type.name):
             return not score.score_type.is_lower_the_better
     return False
+
+
+def _columns_of(event: Event, board: str) -> tuple[Column, ...]:
+    if board == "public":
+        return _public_columns(event)
+    return _private_columns(event) if board == "private" else _ranks(event, board == "final")
 
 
 def _public_columns(event: Event) -> tuple[Column, ...]:

@@ -60,6 +60,7 @@ PARTS = {
     "cron": Part("cron", ON_HOSTS, ("/usr/sbin/cron",)),
     "venv": Part("python3-venv", ON_HOSTS, ("/usr/lib/python3.*/ensurepip/__init__.py",)),
     "sshfs": Part("sshfs", "the tests of a mounted store", ("sshfs",)),
+    "chromium": Part("chromium", "the tests in a browser", ("chromium",)),
     "logrotate": Part("logrotate", ON_HOSTS, ("/usr/sbin/logrotate",)),
 }
 

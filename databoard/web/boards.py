@@ -75,10 +75,10 @@ def show(name: str, kind: str) -> Response:
     version = versions.version if versions else ""
     cache: BoardCache = current_app.extensions["databoard.boards"]
     team = viewer().team_in(event)
-    page = make_response("")
+    page, etag = make_response(""), _etag(view, version, team.id if team else None)
+    page.set_etag(etag)
     # Who polls for changes sends this back, and gets no page while it is the same.
-    page.set_etag(_etag(view, version, team.id if team else None))
-    if "_flashes" not in session and request.if_none_match.contains_weak(page.get_etag()[0]):
+    if "_flashes" not in session and request.if_none_match.contains_weak(etag):
         page.status_code = 304
         return page
     table = cache.get(view, version, lambda: _table(event, view))
@@ -136,12 +136,12 @@ def _table(event: Event, view: View) -> str:
 
 def _link(event: Event, view: View, **change: Any) -> str:
     """The address of another part of the board."""
-    parts = {"page": view.page, "sort": view.sort, "order": ""} | change
+    parts: dict[str, Any] = {"page": view.page, "sort": view.sort, "order": ""} | change
     if view.is_reversed and "order" not in change:
         parts["order"] = "reversed"
+    parts["kind"] = "" if view.kind == "public" else view.kind
     kept = {name: value for name, value in parts.items() if value not in ("", 1)}
-    kind = {} if view.kind == "public" else {"kind": view.kind}
-    return url_for("boards.show", name=event.name, **kind, **kept)
+    return url_for("boards.show", name=event.name, **kept)
 
 
 @blueprint.app_template_filter()

@@ -6,6 +6,7 @@ import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
 from email.message import EmailMessage
+from typing import Any
 
 from flask import current_app, url_for
 
@@ -40,7 +41,7 @@ def send(template: str, user: User, **values: object) -> None:
     _SENDER.submit(_send, where, message)
 
 
-def link(endpoint: str, **values: str) -> str:
+def link(endpoint: str, **values: Any) -> str:
     """The address of a page, as the site says its own."""
     where = server()
     base = where.site.rstrip("/") if where else ""

@@ -19,8 +19,13 @@ Page = str | Response | tuple[str, int]
 
 @blueprint.get("")
 @logged_in
-def show(error: str = "", hint: str = "", token: str = "") -> Page:
-    """The page; a token that was made just now is shown on it, this once."""
+def show() -> Page:
+    """The page."""
+    return page()
+
+
+def page(error: str = "", hint: str = "", token: str = "") -> str:
+    """It may say what was wrong; a token that was made just now is shown on it, this once."""
     user, session = viewer().user, reading()
     assert user is not None
     tokens = session.scalars(
@@ -64,7 +69,8 @@ def change() -> Page:
             elif action == "leave":
                 accounts.close(session, me, form.get("leaving", ""))
     except DataboardError as error:
-        return show(*explained(error)), 400
+        message, hint = explained(error)
+        return page(message, hint), 400
     if action == "leave":
         end()
         flash("Your account is closed.")
@@ -72,5 +78,5 @@ def change() -> Page:
     if action == "password":
         begin(me)
     if token:  # on the page itself: a redirect would have to carry it
-        return show(token=token)
+        return page(token=token)
     return redirect(url_for("profile.show"))

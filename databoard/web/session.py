@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from flask import Flask, Request, abort, current_app, g, redirect, request, url_for
 from flask import session as cookie
@@ -23,8 +23,6 @@ from databoard.interactions import note as note_act
 from databoard.model.event import Event
 from databoard.model.people import User
 from databoard.sitekey import site_key
-
-Arguments, Result = ParamSpec("Arguments"), TypeVar("Result")
 
 
 class SignedSessions(SecureCookieSessionInterface):
@@ -100,11 +98,11 @@ def end() -> None:
     g.pop("viewer", None)
 
 
-def logged_in(view: Callable[Arguments, Result]) -> Callable[Arguments, Any]:
+def logged_in(view: Callable[..., Any]) -> Callable[..., Any]:
     """For users alone; others are asked to log in, and come back."""
 
     @wraps(view)
-    def asked(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Any:
+    def asked(*args: Any, **kwargs: Any) -> Any:
         if viewer().user is None:
             there = request.full_path.rstrip("?") if request.method == "GET" else None
             return redirect(url_for("account.log_in", next=there))
