@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +235,10 @@ def _begin_sqlite(connection: Any) -> None:
     connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
 
 
+def _set(pragma: str, connection: Any, _record: Any) -> None:
+    connection.execute(f"PRAGMA {pragma}")
+
+
 @contextmanager
 def _migrating(url: str) -> Iterator[Engine]:
     engine = open_engine(url)
@@ -243,8 +248,10 @@ def _migrating(url: str) -> Iterator[Engine]:
         # It will hold password hashes: nobody else reads it.
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
         # Alembic changes a table by making another and dropping the first, which would delete
-        # the rows that refer to it. This cannot be changed within a transaction.
-        event.listen(engine, "connect", lambda raw, _: raw.execute("PRAGMA foreign_keys=OFF"))
+        # the rows that refer to it; and triggers name it meanwhile. This cannot be changed within a
+        # transaction.
+        for pragma in ("foreign_keys=OFF", "legacy_alter_table=ON"):
+            event.listen(engine, "connect", partial(_set, pragma))
     try:
         yield engine
     except DBAPIError as error:

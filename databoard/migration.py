@@ -72,6 +72,7 @@ def run(connection: Connection, folder: Path) -> None:
     from alembic import command
 
     known = [read(path) for path in files(folder).values()]
+    triggers = _triggers(connection)
     try:
         command.upgrade(_configured(connection, folder), "head")
     except (Exception, SystemExit) as error:
@@ -80,6 +81,7 @@ def run(connection: Connection, folder: Path) -> None:
             raise  # the database is away, or another's
         raise failed(name, error) from error
     if connection.dialect.name == "sqlite":
+        _put_back(connection, triggers)
         _check_foreign_keys(connection)
     _record(connection, known[-1].id, max(each.oldest_code for each in known))
 
@@ -143,6 +145,22 @@ def _configured(connection: Connection, folder: Path, **attributes: str) -> Any:
     config.set_main_option("script_location", str(folder).replace("%", "%%"))
     config.attributes.update(attributes, connection=connection)
     return config
+
+
+def _triggers(connection: Connection) -> dict[tuple[str, str], str]:
+    """The statements that made SQLite's triggers, by table and name."""
+    if connection.dialect.name != "sqlite":
+        return {}
+    query = text("SELECT tbl_name, name, sql FROM sqlite_master WHERE type = 'trigger'")
+    return {(table, name): sql for table, name, sql in connection.execute(query)}
+
+
+def _put_back(connection: Connection, triggers: dict[tuple[str, str], str]) -> None:
+    """Make again what went with a table that Alembic made anew."""
+    present = _triggers(connection)
+    for (table, name), sql in triggers.items():
+        if (table, name) not in present and connection.dialect.has_table(connection, table):
+            connection.exec_driver_sql(sql)
 
 
 def _check_foreign_keys(connection: Connection) -> None:

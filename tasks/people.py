@@ -161,9 +161,9 @@ def send_password_mail(ctx, name):
     """Mail a user a new password."""
     import os
 
-    from databoard import mail
+    from databoard import mail, smtp
 
-    server = mail.server(os.environ)
+    server = smtp.server(os.environ)
     with opened() as (_, engine):
         mail.send_password(engine, server, name)
     print(f"Sent {name} a new password.")
@@ -180,10 +180,10 @@ def send_password_mails(ctx, passwords, dry_run=False):
     import os
     from pathlib import Path
 
-    from databoard import mail, roster
+    from databoard import mail, roster, smtp
 
     secret = roster.read(Path(passwords).expanduser(), with_passwords=True)
-    server = mail.server(os.environ)
+    server = smtp.server(os.environ)
     with opened() as (_, engine):
         if dry_run:
             due, outcome = mail.plan_passwords(engine, server, secret)

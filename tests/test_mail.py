@@ -30,7 +30,7 @@ from cryptography.x509.oid import NameOID
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import IntegrityError
 
-from databoard import batch, config, mail, people, roster
+from databoard import batch, config, mail, people, roster, smtp
 from databoard.database import reading, session_scope
 from databoard.errors import DataboardError, InvalidValue, NotFound
 from databoard.lookup import find
@@ -105,13 +105,13 @@ def postbox() -> Postbox:
 
 
 @pytest.fixture
-def server(postbox: Postbox) -> Iterator[mail.MailServer]:
+def server(postbox: Postbox) -> Iterator[smtp.MailServer]:
     with running(postbox) as port:
         yield server_at(port)
 
 
-def server_at(port: int, url: str = "smtp://127.0.0.1", site: str = "") -> mail.MailServer:
-    return mail.server(
+def server_at(port: int, url: str = "smtp://127.0.0.1", site: str = "") -> smtp.MailServer:
+    return smtp.server(
         {
             "DATABOARD_SMTP_URL": f"{url}:{port}",
             "DATABOARD_MAIL_FROM": "ramp@example.org",
@@ -143,7 +143,7 @@ def hash_of(engine: Engine, name: str) -> str:
 
 
 def test_each_gets_the_password_of_their_name_once(
-    engine: Engine, postbox: Postbox, server: mail.MailServer, secret: roster.People
+    engine: Engine, postbox: Postbox, server: smtp.MailServer, secret: roster.People
 ) -> None:
     counts: list[int] = []
     assert mail.send_passwords(engine, server, secret, counts.append) == batch.Outcome(4, 0, ())
@@ -161,7 +161,7 @@ def test_each_gets_the_password_of_their_name_once(
 
 
 def test_the_site_is_named(
-    engine: Engine, postbox: Postbox, server: mail.MailServer, secret: roster.People
+    engine: Engine, postbox: Postbox, server: smtp.MailServer, secret: roster.People
 ) -> None:
     at = server_at(server.port, site="https://databoard.example.org")
     mail.send_password(engine, at, "ada")
@@ -169,7 +169,7 @@ def test_the_site_is_named(
     assert "data challenges at https://databoard.example.org:" in postbox.mails[0].get_content()
 
 
-def test_names_of_all_alphabets_stay_one_header(server: mail.MailServer) -> None:
+def test_names_of_all_alphabets_stay_one_header(server: smtp.MailServer) -> None:
     row = roster.Row(2, "li@example.org", "li", '李, "明"', "Müller; x@example.com")
     message = email.message_from_bytes(
         mail.password_mail(server, row, "secret").as_bytes(), policy=email.policy.default
@@ -180,7 +180,7 @@ def test_names_of_all_alphabets_stay_one_header(server: mail.MailServer) -> None
 
 
 def test_who_is_refused_is_reported_and_the_others_go_on(
-    engine: Engine, postbox: Postbox, server: mail.MailServer, secret: roster.People
+    engine: Engine, postbox: Postbox, server: smtp.MailServer, secret: roster.People
 ) -> None:
     with session_scope(engine) as session:
         find(session, User, "grace").email = "grace@example.net"
@@ -206,7 +206,7 @@ def test_who_is_refused_is_reported_and_the_others_go_on(
 
 
 def test_a_full_mailbox_is_one_persons_trouble(
-    engine: Engine, postbox: Postbox, server: mail.MailServer, secret: roster.People
+    engine: Engine, postbox: Postbox, server: smtp.MailServer, secret: roster.People
 ) -> None:
     with session_scope(engine) as session:
         find(session, User, "ada").email = "full@example.org"
@@ -235,7 +235,7 @@ def test_a_server_that_ends_the_connection_after_each_mail(
 
 
 def test_what_breaks_off_goes_on_and_nobody_gets_two(
-    engine: Engine, postbox: Postbox, server: mail.MailServer, secret: roster.People
+    engine: Engine, postbox: Postbox, server: smtp.MailServer, secret: roster.People
 ) -> None:
     postbox.on_mail = lambda address, count: "hang up" if count == 2 else None
     with pytest.raises(DataboardError, match=r"broke while .*grace@example.org.* was sent a mail"):
@@ -258,7 +258,7 @@ def test_what_breaks_off_goes_on_and_nobody_gets_two(
 def test_a_killed_command_is_repeated(
     engine: Engine,
     postbox: Postbox,
-    server: mail.MailServer,
+    server: smtp.MailServer,
     secret: roster.People,
     tmp_path: Path,
 ) -> None:
@@ -288,7 +288,7 @@ def test_a_killed_command_is_repeated(
 
 
 def test_two_at_once_send_one_each(
-    engine: Engine, postbox: Postbox, server: mail.MailServer, secret: roster.People
+    engine: Engine, postbox: Postbox, server: smtp.MailServer, secret: roster.People
 ) -> None:
     threads = [
         threading.Thread(target=mail.send_passwords, args=(engine, server, secret))
@@ -308,7 +308,7 @@ def test_a_note_stands_once(engine: Engine, secret: roster.People) -> None:
 
 
 def test_a_plan_sends_nothing_and_shows_no_password(
-    engine: Engine, postbox: Postbox, server: mail.MailServer, secret: roster.People
+    engine: Engine, postbox: Postbox, server: smtp.MailServer, secret: roster.People
 ) -> None:
     due, outcome = mail.plan_passwords(engine, server, secret)
     assert (outcome, postbox.n_connections, kinds(engine)) == (batch.Outcome(4, 0, ()), 0, [])
@@ -318,11 +318,11 @@ def test_a_plan_sends_nothing_and_shows_no_password(
 
 
 def test_a_new_password_holds_when_its_mail_is_sent(
-    engine: Engine, postbox: Postbox, server: mail.MailServer, secret: roster.People
+    engine: Engine, postbox: Postbox, server: smtp.MailServer, secret: roster.People
 ) -> None:
     before = hash_of(engine, "ada")
     postbox.on_mail = lambda address, count: "554 spam"
-    with pytest.raises(mail.NotSent) as caught:
+    with pytest.raises(smtp.NotSent) as caught:
         mail.send_password(engine, server, "ada")
     assert str(caught.value) == (
         "No mail was sent to ada: the server refuses it: 554 'spam'\n"
@@ -349,7 +349,7 @@ def test_a_server_that_is_slow_to_greet_keeps_nobody_from_writing(
             with session_scope(engine) as session:
                 find(session, User, "ada").firstname = "Augusta"
             connection.close()
-            with pytest.raises(mail.NoServer):
+            with pytest.raises(smtp.NoServer):
                 sending.result()
 
 
@@ -418,11 +418,11 @@ def test_encryption_is_checked_and_the_user_logs_in(
     user = "databoard%40example.org"
     with running(postbox, "127.0.0.2", **options) as port:
         good = server_at(port, f"{scheme}://{user}:p%40ss%2Fword@127.0.0.2")
-        with pytest.raises(mail.NoServer, match="cannot be used: self-signed certificate"):
+        with pytest.raises(smtp.NoServer, match="cannot be used: self-signed certificate"):
             mail.send_passwords(engine, good, secret)
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         bad = server_at(port, f"{scheme}://{user}:wrong-one@127.0.0.2")
-        with pytest.raises(mail.NoServer) as caught:
+        with pytest.raises(smtp.NoServer) as caught:
             mail.send_passwords(engine, bad, secret)
         assert caught.value.message == (
             "The mail server 127.0.0.2 refuses the user databoard@example.org."
@@ -437,7 +437,7 @@ def test_no_password_goes_over_the_net_in_the_clear(
 ) -> None:
     with (
         running(postbox, "127.0.0.2") as port,
-        pytest.raises(mail.NoServer, match="STARTTLS extension not supported by server"),
+        pytest.raises(smtp.NoServer, match="STARTTLS extension not supported by server"),
     ):
         mail.send_passwords(engine, server_at(port, "smtp://127.0.0.2"), secret)
     assert postbox.mails == []
@@ -446,7 +446,7 @@ def test_no_password_goes_over_the_net_in_the_clear(
 def test_a_server_that_is_away(engine: Engine, postbox: Postbox, secret: roster.People) -> None:
     with running(postbox) as port:
         pass
-    with pytest.raises(mail.NoServer) as caught:
+    with pytest.raises(smtp.NoServer) as caught:
         mail.send_passwords(engine, server_at(port), secret)
     assert caught.value.message == (
         f"The mail server 127.0.0.1:{port} cannot be used: Connection refused"
@@ -461,7 +461,7 @@ def test_a_server_that_does_not_know_the_sender(engine: Engine, secret: roster.P
         ) -> str:
             return "553 no such sender"
 
-    with running(Strict()) as port, pytest.raises(mail.NoServer) as caught:
+    with running(Strict()) as port, pytest.raises(smtp.NoServer) as caught:
         mail.send_passwords(engine, server_at(port), secret)
     assert caught.value.message == (
         "The mail server takes no mail from ramp@example.org: 553 'no such sender'"
@@ -475,7 +475,7 @@ def test_a_server_that_does_not_know_the_sender(engine: Engine, secret: roster.P
 )
 def test_a_setting_that_names_no_server(url: str) -> None:
     with pytest.raises(InvalidValue) as caught:
-        mail.server({"DATABOARD_SMTP_URL": url, "DATABOARD_MAIL_FROM": "ramp@example.org"})
+        smtp.server({"DATABOARD_SMTP_URL": url, "DATABOARD_MAIL_FROM": "ramp@example.org"})
     assert caught.value.message == "DATABOARD_SMTP_URL names no mail server."
 
 
@@ -483,7 +483,7 @@ def test_a_setting_that_names_no_server(url: str) -> None:
 def test_no_error_shows_the_password_of_the_server(account: str) -> None:
     url = f"smtp://{account}@mail.example.org"
     with pytest.raises(InvalidValue) as caught:
-        mail.server({"DATABOARD_SMTP_URL": url, "DATABOARD_MAIL_FROM": "ramp@example.org"})
+        smtp.server({"DATABOARD_SMTP_URL": url, "DATABOARD_MAIL_FROM": "ramp@example.org"})
     assert str(caught.value) == (
         "The user or the password in DATABOARD_SMTP_URL is not ASCII.\n"
         "Give the account another password."
@@ -501,8 +501,8 @@ def test_the_site_is_one_word(site: str) -> None:
 
 def test_the_sender_is_an_address() -> None:
     with pytest.raises(InvalidValue, match="DATABOARD_MAIL_FROM is no mail address"):
-        mail.server({"DATABOARD_SMTP_URL": "smtp://localhost", "DATABOARD_MAIL_FROM": "ramp"})
-    found = mail.server(
+        smtp.server({"DATABOARD_SMTP_URL": "smtp://localhost", "DATABOARD_MAIL_FROM": "ramp"})
+    found = smtp.server(
         {"DATABOARD_SMTP_URL": "smtps://mail.example.org", "DATABOARD_MAIL_FROM": "r@example.org"}
     )
     assert (found.host, found.port, found.is_encrypted) == ("mail.example.org", 465, True)

@@ -344,6 +344,22 @@ def test_to_change_a_table_keeps_the_rows_that_refer_to_it(
         connection.execute(insert(EventTeam).values(event_id=12345, team_id=12345))
 
 
+def test_a_table_that_is_made_anew_keeps_its_triggers(
+    engine: Engine, migrated_url: str, add: Add
+) -> None:
+    if engine.dialect.name != "sqlite":
+        return  # a table is never made anew
+    triggers = text("SELECT name FROM sqlite_master WHERE type = 'trigger' ORDER BY name")
+    with engine.connect() as connection:
+        before = connection.scalars(triggers).all()
+    column = 'batch.add_column(sa.Column("more", sa.Text()))'
+    add("9000", f'with op.batch_alter_table("submission", recreate="always") as batch: {column}')
+    database.upgrade(migrated_url)
+    with engine.connect() as connection:
+        assert connection.scalars(triggers).all() == before
+    assert "submission_state" in before and "board_of_submission_update" in before
+
+
 def test_a_migration_that_leaves_rows_without_what_they_refer_to(
     engine: Engine, migrated_url: str, add: Add
 ) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 
 from flask import current_app, url_for
 
-from databoard import mail
+from databoard import smtp
 from databoard.errors import DataboardError, InvalidValue
-from databoard.mail import MailServer
 from databoard.model.people import User
+from databoard.smtp import MailServer
 
 LOG = logging.getLogger(__name__)
 _SENDER = ThreadPoolExecutor(1, "mails")
@@ -22,7 +22,7 @@ _SENDER = ThreadPoolExecutor(1, "mails")
 def server() -> MailServer | None:
     """The mail server, if this site has one and says its own address: links are to that alone."""
     try:
-        found = mail.server(os.environ)
+        found = smtp.server(os.environ)
     except InvalidValue:
         return None
     return found if found.site else None
@@ -34,7 +34,7 @@ def send(template: str, user: User, **values: object) -> None:
     if where is None:
         return
     try:
-        message = mail.written(where, template, user, **values)
+        message = smtp.written(where, template, user, **values)
     except DataboardError as error:
         LOG.error("%s", error.message)
         return
@@ -51,7 +51,7 @@ def link(endpoint: str, **values: Any) -> str:
 
 def _send(where: MailServer, message: EmailMessage) -> None:
     try:
-        with mail.Mailer(where) as mailer:
+        with smtp.Mailer(where) as mailer:
             mailer.connect()
             mailer.send(message)
     except DataboardError as error:
