@@ -21,8 +21,11 @@ from sqlalchemy.orm import Session
 
 from databoard.backup.mails import Addresses
 from databoard.errors import NotFound
+from databoard.model.audit import Interaction
 from databoard.model.base import Base
-from databoard.model.people import SentMail, Team, User
+from databoard.model.people import AccessToken, SentMail, Team, User
+from databoard.model.sandbox import SandboxFile
+from databoard.model.site import BoardVersion, SiteKey
 from databoard.names import printable
 
 KEY = "pseudonyms.key"  # in the deployment
@@ -42,7 +45,9 @@ def pseudonymise(session: Session, key: bytes, admins: Collection[str] = ()) -> 
     """Replace names, addresses, passwords and notes of all users, and the names of teams.
 
     `admins` keep their names, their teams' names and their passwords, to log in with. Addresses in
-    other texts are replaced, too. Raises NotFound: an admin is not there.
+    other texts are replaced, too. What people did on the pages goes, with tokens, sandboxes and
+    the key that signs sessions: those of production are none here. Raises NotFound: an admin is
+    not there.
     """
     users = session.execute(select(User.id, User.name, User.email).order_by(User.id)).all()
     names = {user.name: _pseudonym(key, "user", user.name) for user in users}
@@ -63,7 +68,10 @@ def pseudonymise(session: Session, key: bytes, admins: Collection[str] = ()) -> 
         table = Base.metadata.tables["team"]
         by_id = update(table).where(table.c.id == bindparam("which"))
         session.execute(by_id.values(name=bindparam("new")), renamed)
-    session.execute(delete(SentMail))
+    for table in (SentMail, Interaction, AccessToken, SandboxFile, SiteKey):
+        session.execute(delete(table))
+    for shown in session.scalars(select(BoardVersion)):
+        shown.version = secrets.token_hex(16)
     addresses = Addresses(mails)
     _replace_in_texts(session, addresses)
     return Pseudonymised(len(users), len(teams), addresses)

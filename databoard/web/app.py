@@ -52,6 +52,7 @@ BLUEPRINTS = (
 def create_app(settings: Settings, engine: Engine | None = None) -> Flask:
     """The application on one database; `engine` is for tests that have one already."""
     app = Flask(__name__)
+    app.url_map.merge_slashes = False
     app.extensions["databoard.engine"] = engine or database.open_engine(settings.db_url)
     app.extensions["databoard.settings"] = settings
     app.extensions["databoard.boards"] = BoardCache()

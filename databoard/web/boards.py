@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from secrets import token_hex
 from threading import Lock
 from typing import Any
 
@@ -72,7 +73,7 @@ def show(name: str, kind: str) -> Response:
         raise NotFound("It is not its time yet.")
     view = _view(event, kind)
     versions = reading().get(BoardVersion, event.id)
-    version = versions.version if versions else ""
+    version = versions.version if versions else token_hex(16)
     cache: BoardCache = current_app.extensions["databoard.boards"]
     team = viewer().team_in(event)
     page, etag = make_response(""), _etag(view, version, team.id if team else None)

@@ -139,12 +139,20 @@ WATCHED = {
 def _watch_boards() -> None:
     """Let the version of an event's boards change with them."""
     is_sqlite = op.get_bind().dialect.name == "sqlite"
+    word = (
+        "lower(hex(randomblob(16)))" if is_sqlite else "replace(gen_random_uuid()::text, '-', '')"
+    )
+    op.execute(
+        f"INSERT INTO board_version (event_id, version) SELECT id, {word} FROM event"  # noqa: S608
+    )
     if not is_sqlite:
         # Once in a transaction, at its end: nobody waits for anything while the version is locked.
         op.execute("""
             CREATE FUNCTION board_changed(changed integer) RETURNS void LANGUAGE plpgsql AS $$
             BEGIN
-                IF current_setting('databoard.board_' || changed, true) = '1' THEN
+                -- NULL: the score type is gone, which is watched itself
+                IF changed IS NULL
+                   OR current_setting('databoard.board_' || changed, true) = '1' THEN
                     RETURN;
                 END IF;
                 INSERT INTO board_version (event_id, version)

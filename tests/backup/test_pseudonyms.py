@@ -28,9 +28,12 @@ from databoard.backup.testcopy import copy_to_test, refuse_production
 from databoard.config import Settings
 from databoard.errors import DataboardError, NotFound
 from databoard.lookup import find
+from databoard.model.audit import Interaction
 from databoard.model.base import Base
-from databoard.model.people import SentMail, Team, User
+from databoard.model.people import AccessToken, SentMail, Team, User
 from databoard.model.problem import Keyword
+from databoard.model.sandbox import SandboxFile
+from databoard.model.site import BoardVersion, SiteKey
 from databoard.model.submission import Submission
 from tests.conftest import unique_name
 from tests.test_leaderboard import add_scored, make_event
@@ -61,6 +64,11 @@ def production(engine: Engine, settings: Settings) -> Settings:
         session.flush()
         session.add(Keyword(name="k", kind="data_domain", description="by grace@uni.example"))
         session.add(SentMail(user_id=1, kind="password", occasion="x"))
+        session.add(Interaction(kind="wrote to emmy", user_id=1, address="192.0.2.7"))
+        session.add(AccessToken(user_id=1, name="Surname", digest="0" * 64))
+        session.add(SiteKey(name="web", value="pays by card"))
+        draft = {"event_id": event.id, "team_id": 1, "name": "a.py", "content": b"uni.example"}
+        session.execute(insert(SandboxFile).values(**draft))
         failed = {"event_id": event.id, "team_id": 1, "name": "failed", "files_digest": "0" * 64}
         error = {"error_kind": "exception", "error_message": TROUBLE}
         session.execute(insert(Submission).values(state="training_error", **failed, **error))
@@ -133,7 +141,12 @@ def test_nobody_is_recognised_and_the_boards_stay(
         for user in others:
             assert user.name.startswith("user_") and user.email == f"{user.name}@example.org"
             assert [member.name for member in find(session, Team, user.name).members] == [user.name]
-        assert session.scalar(select(SentMail)) is None
+        for table in (SentMail, Interaction, AccessToken, SiteKey, SandboxFile):
+            assert session.scalar(select(table)) is None
+        versions = session.scalars(select(BoardVersion.version)).all()
+    with looking(production) as session:
+        original = session.scalars(select(BoardVersion.version)).all()
+    assert versions and set(versions).isdisjoint(original)
     after = board(test_site)
     assert [row[1:] for row in after] == [row[1:] for row in before]
     assert {row[0] for row in after}.isdisjoint({"emmy", "grace"})
