@@ -53,6 +53,13 @@ class Viewer:
         mine = select(EventAdmin.event_id).where(EventAdmin.user_id == self.user.id)
         return frozenset(self.session.scalars(mine))
 
+    @cached_property
+    def _own_teams(self) -> frozenset[int]:
+        if self.user is None or not self.is_approved:
+            return frozenset()
+        mine = select(TeamMember.team_id).where(TeamMember.user_id == self.user.id)
+        return frozenset(self.session.scalars(mine))
+
     @property
     def is_some_admin(self) -> bool:
         """Whether there is anything that the user administers."""
@@ -118,12 +125,7 @@ class Viewer:
 
     def owns(self, submission: Submission) -> bool:
         """Whether it is of the user's team, or of another one that the user is in."""
-        team = self.team_in(submission.event)
-        if team is not None and team.id == submission.team_id:
-            return True
-        if self.user is None or not self.is_approved:
-            return False
-        return self.session.get(TeamMember, (submission.team_id, self.user.id)) is not None
+        return submission.team_id in self._own_teams
 
     def sees_code(self, submission: Submission) -> bool:
         if not self.sees_submission(submission):

@@ -68,8 +68,8 @@ def pseudonymise(session: Session, key: bytes, admins: Collection[str] = ()) -> 
         table = Base.metadata.tables["team"]
         by_id = update(table).where(table.c.id == bindparam("which"))
         session.execute(by_id.values(name=bindparam("new")), renamed)
-    for table in (SentMail, Interaction, AccessToken, SandboxFile, SiteKey):
-        session.execute(delete(table))
+    for private in (SentMail, Interaction, AccessToken, SandboxFile, SiteKey):
+        session.execute(delete(private))
     for shown in session.scalars(select(BoardVersion)):
         shown.version = secrets.token_hex(16)
     addresses = Addresses(mails)
