@@ -52,10 +52,11 @@ def write_json(board: Board, file: IO[str]) -> None:
     file.write("\n")
 
 
-def write_csv(board: Board, file: IO[str]) -> None:
+def write_csv(board: Board, file: IO[str], with_header: bool = True) -> None:
     """A header and a line per row; no cell is a formula to a spreadsheet."""
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([column.name for column in board.columns])
+    if with_header:
+        writer.writerow([column.name for column in board.columns])
     writer.writerows([safe_cell(_joined(plain(value))) for value in row] for row in board.rows)
 
 

@@ -16,6 +16,9 @@ from databoard.errors import DataboardError, InvalidValue, NotFound
 from databoard.web import (
     account,
     admin,
+    admin_event,
+    admin_people,
+    admin_queue,
     boards,
     event,
     health,
@@ -43,6 +46,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 MAX_REQUEST = 110 * 1024**2  # bytes: the files of a submission and what is around them
+PARTS_OF_ADMIN = (admin_event, admin_people, admin_queue)  # they add to its blueprint
 BLUEPRINTS = (
     *(words, health, pages, account, profile, problem),
     *(event, boards, plots, sandbox, submission, admin),
