@@ -174,15 +174,14 @@ def delete_token(session: Session, user: User, name: str) -> None:
     note(session, "deleted a token", user, subject=name)
 
 
-def user_of_token(session: Session, token: str) -> User | None:
-    """Whose token it is."""
-    own = AccessToken.digest == _digest(token)
-    return session.scalar(select(User).join(AccessToken).where(own))
+def find_token(session: Session, token: str) -> AccessToken | None:
+    """The token, if it is somebody's."""
+    return session.scalar(select(AccessToken).where(AccessToken.digest == _digest(token)))
 
 
-def touch_token(session: Session, token: str) -> None:
+def touch_token(session: Session, token: AccessToken) -> None:
     """Note that it was used now."""
-    own = AccessToken.digest == _digest(token)
+    own = AccessToken.id == token.id
     session.execute(update(AccessToken).where(own).values(last_used_at=db_now()))
 
 

@@ -8,8 +8,8 @@
 - Every batch recomputes every leaderboard: here, and `test_leaderboard.py`.
 - A log lands in the error message: here.
 - Means over rounded folds, another std than ramp-test's: here, and `training/test_scores.py`.
-- `/sandbox` fails with 500 for an admin who has not signed up: there is no such page and no login
-  yet; here, each page that there is, so that it cannot come with the fault.
+- `/sandbox` fails with 500 for an admin who has not signed up: each page answers one
+  (test_each_page_answers_an_admin_who_is_signed_up_nowhere)
 - The stop button does nothing: here, and `training/test_cancel.py`.
 - A fresh install does not work: `test_bootstrap.py`, from lock files.
 - Commands take seconds: here, and `benchmarks/cli.py`.
@@ -27,6 +27,8 @@ from flask import url_for
 from sqlalchemy import Engine, event, select, update
 
 from databoard import config, database, people
+from databoard.lookup import find
+from databoard.model.people import User
 from databoard.model.submission import FoldScore, Submission, SubmissionScore
 from databoard.training import queue
 from databoard.training.outcome import FoldOutcome, Scores
@@ -34,6 +36,7 @@ from databoard.web import create_app
 from tests.test_leaderboard import add_scored, make_event
 from tests.training.deployment import Deployment, is_there, model, until, write_plain_kit
 from tests.training.test_worker import slow, told, working
+from tests.web.board import PASSWORD, Browser
 
 ROWS = [[0.5, 0.25, None, 0.2, None]] * 2
 ONE = Scores(
@@ -142,7 +145,7 @@ def test_the_stop_button_stops(deployment: Deployment, tmp_path: Path) -> None:
 
 
 def test_each_page_answers_an_admin_who_is_signed_up_nowhere(
-    engine: Engine, settings: config.Settings
+    engine: Engine, settings: config.Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was: `/sandbox` fails with 500. Who logs in one day, logs in here."""
     with database.session_scope(engine) as session:
@@ -150,17 +153,26 @@ def test_each_page_answers_an_admin_who_is_signed_up_nowhere(
         made.is_public = True
         add_scored(session, made, "saffron", "one", (1.0, 1.0), (1.0, 1.0))
         people.create_user(session, "ada", "ada@example.org", access_level="admin")
+    monkeypatch.setenv("DATABOARD_SITE_URL", "http://localhost")
     app = create_app(settings, engine)
-    arguments = {"name": "autumn", "filename": "databoard.css"}
-    pages = [rule for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ())]
-    assert len(pages) >= 4
+    browser = Browser(app.test_client())
+    with database.session_scope(engine) as session:
+        find(session, User, "ada").password_hash = people.hash_password(PASSWORD)
+    assert browser.log_in("ada").status_code == 302
+    arguments = {"name": "autumn", "id": 1, "kind": "public", "filename": "databoard.css"}
+    pages = [
+        rule
+        for rule in app.url_map.iter_rules()
+        if "GET" in (rule.methods or ()) and rule.arguments <= arguments.keys()
+    ]
+    assert len(pages) >= 25
     with app.test_request_context():
         paths = [
             url_for(rule.endpoint, **{of: arguments[of] for of in rule.arguments}) for rule in pages
         ]
-    assert {path: app.test_client().get(path).status_code for path in paths} == dict.fromkeys(
-        paths, 200
-    )
+    codes = {path: browser.open(path).status_code for path in paths}
+    assert not {path: code for path, code in codes.items() if code >= 500}
+    assert codes["/events/autumn/sandbox"] == 302 and codes["/events/autumn"] == 200
 
 
 @pytest.mark.parametrize(

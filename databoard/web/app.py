@@ -19,6 +19,7 @@ from databoard.web import (
     admin_event,
     admin_people,
     admin_queue,
+    api,
     boards,
     event,
     health,
@@ -49,7 +50,7 @@ MAX_REQUEST = 110 * 1024**2  # bytes: the files of a submission and what is arou
 PARTS_OF_ADMIN = (admin_event, admin_people, admin_queue)  # they add to its blueprint
 BLUEPRINTS = (
     *(words, health, pages, account, profile, problem),
-    *(event, boards, plots, sandbox, submission, admin),
+    *(event, boards, plots, sandbox, submission, admin, api),
 )
 
 
@@ -75,7 +76,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> Flask:
     )
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.session_interface = session.SignedSessions()
-    CSRFProtect(app)
+    CSRFProtect(app).exempt(api.blueprint)  # it reads no cookie
     for module in BLUEPRINTS:
         app.register_blueprint(module.blueprint)
     for kind, handler in (

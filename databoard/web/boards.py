@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response
 
 from databoard import config, leaderboard
 from databoard.errors import NotFound
-from databoard.leaderboard import Column, Part
+from databoard.leaderboard import Board, Column, Part
 from databoard.model.event import Event
 from databoard.model.site import BoardVersion
 from databoard.web.event import find_event
@@ -97,6 +97,15 @@ def _etag(view: View, version: str, team: int | None) -> str:
     return hashlib.sha256(repr(what).encode()).hexdigest()[:32]
 
 
+def hide_names(board: Board, event: Event) -> Board:
+    """The board as the viewer may see it: in an anonymous event without the names of others."""
+    if viewer().sees_names(event):
+        return board
+    team = viewer().team_in(event)
+    key = str(current_app.secret_key)
+    return leaderboard.anonymous(board, event, team.id if team else 0, key)
+
+
 def _view(event: Event, kind: str) -> View:
     page = min(max(1, request.args.get("page", 1, type=int)), 10**6)
     team = viewer().team_in(event)
@@ -119,8 +128,7 @@ def _table(event: Event, view: View) -> str:
     board = leaderboard.part(reading(), event, view.kind, wanted)
     if first and not board.rows:
         raise NotFound(f"The leaderboard of {event.name} has no page {view.page}.")
-    if view.only_team is not None:
-        board = leaderboard.anonymous(board, event, view.only_team, str(current_app.secret_key))
+    board = hide_names(board, event)
     return render_template(
         "table.html",
         event=event,
