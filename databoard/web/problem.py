@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from flask import Blueprint, abort, render_template, send_file
+from flask import Blueprint, abort, render_template, request, send_file
 from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 from werkzeug.wrappers import Response
@@ -83,13 +84,10 @@ def _sent(problem: Problem, file: str, name: str) -> Response:
         as_attachment=bool(name),
         download_name=name or None,
     )
-    response.set_etag(_etag(Path(opened.name)))
-    return response
-
-
-def _etag(path: Path) -> str:
-    status = path.stat()
-    return f"{status.st_mtime_ns:x}-{status.st_size:x}"
+    status = os.fstat(opened.fileno())
+    response.content_length = status.st_size
+    response.set_etag(f"{status.st_mtime_ns:x}-{status.st_size:x}")
+    return response.make_conditional(request)
 
 
 def _find(name: str) -> tuple[Problem, list[Event]]:
