@@ -86,7 +86,7 @@ def measure(cluster: Cluster, megabytes: int, n_files: int, rounds: int) -> list
 
 def main() -> None:
     quick = arguments(__doc__ or "").quick
-    size = (50, 1_000, 1) if quick else (1_000, 20_000, 3)
+    size = (200, 4_000, 1) if quick else (1_000, 20_000, 3)
     with postgresql() as cluster:
         if cluster is not None:
             report(measure(cluster, *size))
