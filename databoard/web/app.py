@@ -61,21 +61,19 @@ def create_app(settings: Settings, engine: Engine | None = None) -> Flask:
     app.extensions["databoard.engine"] = engine or database.open_engine(settings.db_url)
     app.extensions["databoard.settings"] = settings
     app.extensions["databoard.boards"] = BoardCache()
-    is_https = not os.environ.get("DATABOARD_SITE_URL", "").startswith("http://")
     app.config.update(
         MAX_CONTENT_LENGTH=MAX_REQUEST,
         MAX_FORM_MEMORY_SIZE=MAX_REQUEST,
         MAX_FORM_PARTS=200,
         PERMANENT_SESSION_LIFETIME=timedelta(days=14),
         SESSION_COOKIE_HTTPONLY=True,
-        SESSION_COOKIE_NAME="__Host-databoard" if is_https else "databoard",
         SESSION_COOKIE_SAMESITE="Lax",
-        SESSION_COOKIE_SECURE=is_https,
         WTF_CSRF_TIME_LIMIT=None,  # as long as the session
         WTF_CSRF_SSL_STRICT=True,
     )
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
-    app.session_interface = session.SignedSessions()
+    is_https = os.environ.get("DATABOARD_SITE_URL", "").startswith("https://")
+    app.session_interface = session.SignedSessions(is_https)
     CSRFProtect(app).exempt(api.blueprint)  # it reads no cookie
     for module in BLUEPRINTS:
         app.register_blueprint(module.blueprint)

@@ -26,15 +26,27 @@ from databoard.sitekey import site_key
 
 
 class SignedSessions(SecureCookieSessionInterface):
-    """Sessions in cookies, signed with the key that the database has for all processes."""
+    """Sessions in cookies, signed with the key that the database has for all processes.
 
-    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        if not app.secret_key and request.endpoint not in ("static", "health.healthz"):
+    Of a site that says that it is served by HTTPS, or is asked so, they never travel otherwise.
+    """
+
+    def __init__(self, is_https: bool) -> None:
+        self.is_https = is_https
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        return self.is_https or request.is_secure
+
+    def get_cookie_name(self, app: Flask) -> str:
+        return "__Host-databoard" if self.get_cookie_secure(app) else "databoard"
+
+    def open_session(self, app: Flask, asked: Request) -> SecureCookieSession | None:
+        if not app.secret_key and asked.endpoint not in ("static", "health.healthz"):
             try:
                 app.secret_key = site_key(app.extensions["databoard.engine"])
             except (DataboardError, SQLAlchemyError):
                 return None  # the page will say that the database is away
-        return super().open_session(app, request)
+        return super().open_session(app, asked)
 
 
 def engine() -> Engine:

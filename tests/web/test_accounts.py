@@ -6,6 +6,7 @@ import pytest
 
 from databoard import accounts, database
 from databoard.model.people import User
+from databoard.web import create_app
 from tests.web.board import PASSWORD, Site
 
 
@@ -59,3 +60,24 @@ def test_an_old_hash_is_made_anew(site: Site) -> None:
     with database.reading(site.engine) as session:
         (new,) = session.query(User.password_hash).filter_by(name="saffron").one()
     assert new != old and "$m=7168,t=5,p=1$" in new
+
+
+@pytest.mark.parametrize(
+    ("url", "asked", "is_secure"),
+    [
+        ("", "http://localhost", False),
+        ("", "https://localhost", True),
+        ("http://ramp.example.org", "http://localhost", False),
+        ("https://ramp.example.org", "http://localhost", True),
+    ],
+)
+def test_cookies(
+    site: Site, monkeypatch: pytest.MonkeyPatch, url: str, asked: str, is_secure: bool
+) -> None:
+    monkeypatch.setenv("DATABOARD_SITE_URL", url)
+    client = create_app(site.settings, site.engine).test_client()
+    (cookie,) = client.get("/login", base_url=asked).headers.getlist("Set-Cookie")
+    name, *parts = cookie.split("; ")
+    assert name.startswith("__Host-databoard=" if is_secure else "databoard=")
+    assert {"HttpOnly", "Path=/", "SameSite=Lax"} <= set(parts)
+    assert ("Secure" in parts) == is_secure and not any("Domain" in part for part in parts)

@@ -41,6 +41,7 @@ const SPECS = {
       { window: [{ op: "row_number", as: "place" }], sort: [{ field: "contributivity", order: "descending" }] },
       { filter: "datum.place <= 20" },
     ],
+    height: { step: 20 },
     mark: { type: "bar", color: accent },
     encoding: {
       y: { field: "who", type: "nominal", sort: "-x", title: null },
