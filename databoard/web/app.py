@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime, timedelta
 
-from flask import Flask, Response, g, render_template, request
+from flask import Flask, Response, g, jsonify, render_template, request
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -23,6 +23,8 @@ from databoard.web import (
     boards,
     event,
     health,
+    metrics,
+    openapi,
     pages,
     plots,
     problem,
@@ -49,8 +51,8 @@ HEADERS = {
 MAX_REQUEST = 110 * 1024**2  # bytes: the files of a submission and what is around them
 PARTS_OF_ADMIN = (admin_event, admin_people, admin_queue)  # they add to its blueprint
 BLUEPRINTS = (
-    *(words, health, pages, account, profile, problem),
-    *(event, boards, plots, sandbox, submission, admin, api),
+    *(words, health, metrics, pages, account, profile, problem),
+    *(event, boards, plots, sandbox, submission, admin, api, openapi),
 )
 
 
@@ -95,31 +97,33 @@ def create_app(settings: Settings, engine: Engine | None = None) -> Flask:
     return app
 
 
-def page(message: str, status: int, hint: str = "") -> tuple[str, int]:
-    """A page that says what went wrong."""
+def page(message: str, status: int, hint: str = "") -> tuple[str | Response, int]:
+    """A page that says what went wrong; for programs as JSON."""
+    if request.path.startswith(api.PREFIX):
+        return jsonify(error=message, hint=hint), status
     return render_template("error.html", message=message, hint=hint), status
 
 
-def _not_found(error: Exception) -> tuple[str, int]:
+def _not_found(error: Exception) -> tuple[str | Response, int]:
     # Of what is hidden as of what is not there: the same page.
     return page("There is no such page.", 404)
 
 
-def _not_allowed(error: Exception) -> tuple[str, int]:
+def _not_allowed(error: Exception) -> tuple[str | Response, int]:
     return page("This page cannot be used like that.", 405)
 
 
-def _too_large(error: Exception) -> tuple[str, int]:
+def _too_large(error: Exception) -> tuple[str | Response, int]:
     return page(f"That is too large: {MAX_REQUEST // 1024**2} MB are the most.", 413)
 
 
-def _stale(error: Exception) -> tuple[str, int]:
+def _stale(error: Exception) -> tuple[str | Response, int]:
     return page(
         "This form is too old, or was not ours.", 400, "Go back, load the page again, and repeat."
     )
 
 
-def _refused(error: DataboardError) -> tuple[str, int]:
+def _refused(error: DataboardError) -> tuple[str | Response, int]:
     return page(*_said(error))
 
 
@@ -128,11 +132,11 @@ def _said(error: DataboardError) -> tuple[str, int, str]:
     return message, 400, hint
 
 
-def _no_database(error: SQLAlchemyError) -> tuple[str, int]:
+def _no_database(error: SQLAlchemyError) -> tuple[str | Response, int]:
     return page("The database does not answer.", 503, "Try again in a minute.")
 
 
-def _failed(error: Exception) -> tuple[str, int]:
+def _failed(error: Exception) -> tuple[str | Response, int]:
     return page("Something went wrong here.", 500, "It is noted. Nothing that was stored is lost.")
 
 

@@ -62,6 +62,7 @@ def team_page(phase: str) -> set[str]:
 TABLE: dict[str, tuple[str, Any]] = {
     "/": ("/", EVERYBODY),
     "/healthz": ("/healthz", EVERYBODY),
+    "/metrics": ("/metrics", EVERYBODY),  # on this machine
     "/privacy": ("/privacy", EVERYBODY),
     "/programs": ("/programs", EVERYBODY),
     "/static/<path:filename>": ("/static/databoard.css", EVERYBODY),
@@ -101,6 +102,7 @@ TABLE: dict[str, tuple[str, Any]] = {
     "/admin/interactions": ("/admin/interactions", {"root"}),
     "/admin/interactions.csv": ("/admin/interactions.csv", {"root"}),
     # what a browser's cookie says is nothing to the API: these are as nobody
+    "/api/openapi.json": ("/api/openapi.json", EVERYBODY),
     "/api/v1/events": ("/api/v1/events", EVERYBODY),
     "/api/v1/events/<name>": (
         "/api/v1/events/autumn",

@@ -46,6 +46,27 @@ def test_the_database_is_away(url: str) -> None:
     assert response.json == {**ABOUT, "database": "down"}
 
 
+def test_metrics(site: Site) -> None:
+    site.add_scored("saffron", "one")
+    site.submit("juniper", "two")
+    lines = site.browser().get("/metrics").splitlines()
+    samples = [line for line in lines if not line.startswith("#")]
+    # as Prometheus reads them
+    sample = re.compile(r'[a-z_]+(\{[a-z]+="[^"\\]*"(,[a-z]+="[^"\\]*")*\})? [0-9.e+-]+')
+    assert all(sample.fullmatch(line) for line in samples)
+    assert 'databoard_submissions{event="autumn",state="scored"} 1' in samples
+    assert 'databoard_submissions{event="autumn",state="new"} 1' in samples
+    assert "databoard_workers 0" in samples
+
+
+def test_metrics_are_for_this_machine(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"REMOTE_ADDR": "192.0.2.7"}
+    client = site.app.test_client()
+    assert client.get("/metrics", environ_overrides=asked).status_code == 404
+    monkeypatch.setenv("DATABOARD_METRICS", "public")
+    assert client.get("/metrics", environ_overrides=asked).status_code == 200
+
+
 @pytest.fixture
 def served(migrated_url: str, settings: Settings) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """`inv serve` as a process, and the address that it gave."""
