@@ -43,7 +43,7 @@ FLOORS = [
             "listing",
             "removal",
         ),
-        *("access", "accounts", "interactions", "joining", "sandboxes", "sitekey"),
+        *("access", "accounts", "interactions", "joining", "notices", "sandboxes", "sitekey"),
         *("submissions", "deposits", "quota", "credits", "ranking", "leaderboard", "export"),
         *("ensemble", "contributivity", "blender", "blending", "score_bounds"),
     },

@@ -99,6 +99,15 @@ def running(postbox: Postbox, host: str = "127.0.0.1", **options: Any) -> Iterat
         controller.stop()
 
 
+def variables(port: int) -> dict[str, str]:
+    """What names a server on this machine."""
+    return {
+        "DATABOARD_SMTP_URL": f"smtp://127.0.0.1:{port}",
+        "DATABOARD_MAIL_FROM": "ramp@example.org",
+        "DATABOARD_SITE_URL": "http://localhost",
+    }
+
+
 @pytest.fixture
 def postbox() -> Postbox:
     return Postbox()

@@ -8,6 +8,7 @@ import contextlib
 import os
 import socket
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -15,10 +16,11 @@ from sqlalchemy import ColumnElement, Engine, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, joinedload
 
-from databoard import environments, kits
+from databoard import environments, kits, notices
 from databoard.config import Settings
 from databoard.database import reading, session_scope
 from databoard.model.event import Event
+from databoard.model.states import FAILED, SCORED
 from databoard.model.submission import Submission
 from databoard.submissions import files_of, folder_of
 from databoard.training import queue
@@ -81,6 +83,7 @@ class Worker:
 
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[LocalEngine]:
+        self._mails = ThreadPoolExecutor(1, "mails")  # no training waits for a mail server
         async with LocalEngine(self._jobs, self._settings.threads) as trainer:
             try:
                 yield trainer
@@ -88,6 +91,7 @@ class Worker:
                 for task in self._tasks:
                     task.cancel()
                 await asyncio.gather(*self._tasks, return_exceptions=True)
+                await asyncio.to_thread(self._mails.shutdown)
 
     async def _begin_next(self, trainer: LocalEngine) -> bool:
         """Once a slot is free, claim a submission and start on it; False when none waits."""
@@ -95,7 +99,7 @@ class Worker:
         claimed = await self.in_database(self._claim)
         if claimed is None:
             return False
-        assignment = Assignment(*claimed, self.in_database, self._report, self._lease_seconds)
+        assignment = Assignment(*claimed, self.in_database, self._tell, self._lease_seconds)
         task = asyncio.create_task(assignment.run(trainer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -104,6 +108,13 @@ class Worker:
         await asyncio.wait((task, queued), return_when=asyncio.FIRST_COMPLETED)
         queued.cancel()
         return True
+
+    def _tell(self, progress: Progress) -> None:
+        """Report, and when it has ended tell those who want to know."""
+        self._report(progress)
+        if progress.what in (SCORED, *FAILED):
+            id_ = progress.work.submission_id
+            self._mails.submit(notices.trained, self._engine, os.environ, id_)
 
     def _claim(self, session: Session) -> tuple[Lease, Work] | None:
         queue.sweep(session)

@@ -26,7 +26,7 @@ from databoard.model.people import Team, User
 from databoard.model.submission import Submission
 from databoard.quota import NotNow
 from databoard.submitted import SubmittedFile
-from databoard.web import acts, code
+from databoard.web import acts, code, outbox
 from databoard.web.boards import hide_names
 from databoard.web.event import find_event
 from databoard.web.session import note, reading, settings, viewer, writing
@@ -162,6 +162,7 @@ def submit(name: str) -> tuple[Response, int]:
         subject = f"{own.name}/{made.name}"
         note(session, "submitted", session.get_one(User, user.id), here, subject)
         id_ = made.id
+    outbox.tell_submitted(id_)
     reading().rollback()  # what it saw is from before
     return jsonify(_submission(find(id_))), 201
 

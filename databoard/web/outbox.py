@@ -10,10 +10,11 @@ from typing import Any
 
 from flask import current_app, url_for
 
-from databoard import smtp
-from databoard.errors import DataboardError, InvalidValue
+from databoard import notices, smtp
+from databoard.errors import DataboardError
 from databoard.model.people import User
 from databoard.smtp import MailServer
+from databoard.web.session import engine
 
 LOG = logging.getLogger(__name__)
 _SENDER = ThreadPoolExecutor(1, "mails")
@@ -21,11 +22,8 @@ _SENDER = ThreadPoolExecutor(1, "mails")
 
 def server() -> MailServer | None:
     """The mail server, if this site has one and says its own address: links are to that alone."""
-    try:
-        found = smtp.server(os.environ)
-    except InvalidValue:
-        return None
-    return found if found.site else None
+    found = notices.server(os.environ)
+    return found if found and found.site else None
 
 
 def send(template: str, user: User, **values: object) -> None:
@@ -39,6 +37,11 @@ def send(template: str, user: User, **values: object) -> None:
         LOG.error("%s", error.message)
         return
     _SENDER.submit(_send, where, message)
+
+
+def tell_submitted(submission_id: int) -> None:
+    """Tell the admins of the event of a submission that is stored now."""
+    _SENDER.submit(notices.submitted, engine(), dict(os.environ), submission_id)
 
 
 def link(endpoint: str, **values: Any) -> str:
