@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import Protocol
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -13,6 +14,27 @@ from databoard.model.people import Team, TeamMember, User
 from databoard.model.states import DELETED
 from databoard.model.submission import Submission
 from databoard.people import APPROVED
+
+
+class Seen(Protocol):
+    """What of an event decides who sees it: an `Event`, or a row with these columns."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def is_public(self) -> bool: ...
+    @property
+    def is_competitive(self) -> bool: ...
+    @property
+    def is_anonymous(self) -> bool: ...
+    @property
+    def opening_at(self) -> datetime | None: ...
+    @property
+    def public_opening_at(self) -> datetime | None: ...
+    @property
+    def closing_at(self) -> datetime | None: ...
+    @property
+    def frozen_at(self) -> datetime | None: ...
 
 
 class Viewer:
@@ -65,10 +87,10 @@ class Viewer:
         """Whether there is anything that the user administers."""
         return self.is_admin or bool(self._admin_of)
 
-    def is_admin_of(self, event: Event) -> bool:
+    def is_admin_of(self, event: Seen) -> bool:
         return self.is_admin or event.id in self._admin_of
 
-    def team_in(self, event: Event) -> Team | None:
+    def team_in(self, event: Seen) -> Team | None:
         """The user's team in an event. Of several, the one that signed up last."""
         if self.user is None or not self.is_approved:
             return None
@@ -94,18 +116,18 @@ class Viewer:
         )
         return self.session.scalar(asked.limit(1)) is not None
 
-    def sees(self, event: Event) -> bool:
+    def sees(self, event: Seen) -> bool:
         return event.is_public or self.is_admin_of(event) or self.team_in(event) is not None
 
-    def sees_private_boards(self, event: Event) -> bool:
+    def sees_private_boards(self, event: Seen) -> bool:
         return self.is_admin_of(event) or (self.sees(event) and has_closed(event, self.now))
 
-    def sees_frozen(self, event: Event) -> bool:
+    def sees_frozen(self, event: Seen) -> bool:
         """Whether boards show what was there when they were frozen, and nothing later."""
         is_frozen = event.frozen_at is not None and event.frozen_at <= self.now
         return is_frozen and not self.is_admin_of(event) and not has_closed(event, self.now)
 
-    def sees_names(self, event: Event) -> bool:
+    def sees_names(self, event: Seen) -> bool:
         """Whether boards name other teams and their submissions."""
         return not event.is_anonymous or self.is_admin_of(event)
 
@@ -136,15 +158,15 @@ class Viewer:
         return self.team_in(event) is not None and is_code_open(event, self.now)
 
 
-def has_opened(event: Event, now: datetime) -> bool:
+def has_opened(event: Seen, now: datetime) -> bool:
     return event.opening_at is None or event.opening_at <= now
 
 
-def has_closed(event: Event, now: datetime) -> bool:
+def has_closed(event: Seen, now: datetime) -> bool:
     return event.closing_at is not None and event.closing_at <= now
 
 
-def is_code_open(event: Event, now: datetime) -> bool:
+def is_code_open(event: Seen, now: datetime) -> bool:
     """Whether teams see the code of others."""
     if event.public_opening_at is not None:
         return event.public_opening_at <= now

@@ -63,6 +63,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> Flask:
     app.extensions["databoard.engine"] = engine or database.open_engine(settings.db_url)
     app.extensions["databoard.settings"] = settings
     app.extensions["databoard.boards"] = BoardCache()
+    app.extensions[boards.RELEASE] = config.release()
     app.config.update(
         MAX_CONTENT_LENGTH=MAX_REQUEST,
         MAX_FORM_MEMORY_SIZE=MAX_REQUEST,
@@ -160,5 +161,4 @@ def _about_all_pages() -> dict[str, object]:
     return {
         "viewer": session.viewer,
         "now": datetime.now(UTC),
-        "release": config.release(),
     }

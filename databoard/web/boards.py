@@ -5,25 +5,29 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from secrets import token_hex
 from threading import Lock
 from typing import Any
 
 from flask import Blueprint, current_app, make_response, render_template, request, session, url_for
+from sqlalchemy import Select, bindparam, select
 from werkzeug.wrappers import Response
 
-from databoard import config, leaderboard
+from databoard import leaderboard
+from databoard.access import Seen
 from databoard.errors import NotFound
 from databoard.leaderboard import Board, Column, Part
 from databoard.model.event import Event
 from databoard.model.site import BoardVersion
-from databoard.web.event import find_event
+from databoard.names import check_name
 from databoard.web.session import reading, viewer
 
 PER_PAGE = 100
 KEPT = 500  # rendered boards of a process
+RELEASE = "databoard.release"  # what is served, in the extensions of the application
 N_IDS = 2  # the last columns of a board
 blueprint = Blueprint("boards", __name__)
 
@@ -39,6 +43,8 @@ class View:
     is_reversed: bool = False
     is_frozen: bool = False
     only_team: int | None = None  # in an anonymous event: whose names are shown
+    has_private: bool = False  # whether the way to the boards on the test set is shown
+    is_whole: bool = False  # the page, not the table alone
 
 
 class BoardCache:
@@ -68,32 +74,63 @@ class BoardCache:
 @blueprint.get("/events/<name>/leaderboard/<any(private, competition, final):kind>")
 def show(name: str, kind: str) -> Response:
     """A board: public, private; the best of each team, or that with its move on the test set."""
-    event = find_event(name)
-    if kind in ("private", "final") and not viewer().sees_private_boards(event):
-        raise NotFound("It is not its time yet.")
+    event = _seen(name)
     view = _view(event, kind)
-    versions = reading().get(BoardVersion, event.id)
-    version = versions.version if versions else token_hex(16)
-    cache: BoardCache = current_app.extensions["databoard.boards"]
-    team = viewer().team_in(event)
-    page, etag = make_response(""), _etag(view, version, team.id if team else None)
+    if kind in ("private", "final") and not view.has_private:
+        raise NotFound("It is not its time yet.")
+    version = event.version or token_hex(16)
+    page, etag = make_response(""), _etag(view, version)
     page.set_etag(etag)
     # Who polls for changes sends this back, and gets no page while it is the same.
     if "_flashes" not in session and request.if_none_match.contains_weak(etag):
         page.status_code = 304
         return page
-    table = cache.get(view, version, lambda: _table(event, view))
-    page.set_data(
-        render_template(
-            "board.html", event=event, kind=kind, table=table, team=team, is_frozen=view.is_frozen
-        )
-    )
+    boards: BoardCache = current_app.extensions["databoard.boards"]
+
+    def rendered() -> str:
+        table = boards.get(view, version, lambda: _table(event.name, view))
+        team = viewer().team_in(event)
+        return render_template("board.html", event=event, view=view, table=table, team=team)
+
+    # Who is nobody in particular has no form on the page, and no name: it is all the same.
+    is_nobody = viewer().user is None and not session
+    whole = replace(view, is_whole=True)
+    page.set_data(boards.get(whole, version, rendered) if is_nobody else rendered())
     return page
 
 
-def _etag(view: View, version: str, team: int | None) -> str:
+def _seen(name: str) -> Any:
+    """What decides about the page, in one query. Raises NotFound."""
+    # by the connection: the session would look for entities
+    wanted = {"named": check_name("event", name)}
+    event = reading().connection().execute(_deciding(), wanted).first()
+    if event is None or not viewer().sees(event):
+        raise NotFound(f"There is no event {name}.")
+    return event
+
+
+@cache
+def _deciding() -> Select[Any]:
+    return (
+        select(
+            *(Event.id, Event.name, Event.title, Event.is_public, Event.is_competitive),
+            *(Event.is_anonymous, Event.opening_at, Event.public_opening_at),
+            *(Event.closing_at, Event.frozen_at, BoardVersion.version),
+        )
+        .outerjoin(BoardVersion, BoardVersion.event_id == Event.id)
+        .where(Event.name == bindparam("named"))
+    )
+
+
+def _etag(view: View, version: str) -> str:
     """Of all that the page depends on: its forms, too, have a word of the viewer's session."""
-    what = (view, version, team, viewer().name, session.get("csrf_token"), config.release())
+    what = (
+        view,
+        version,
+        viewer().name,
+        session.get("csrf_token"),
+        current_app.extensions[RELEASE],
+    )
     return hashlib.sha256(repr(what).encode()).hexdigest()[:32]
 
 
@@ -106,7 +143,7 @@ def hide_names(board: Board, event: Event) -> Board:
     return leaderboard.anonymous(board, event, team.id if team else 0, key)
 
 
-def _view(event: Event, kind: str) -> View:
+def _view(event: Seen, kind: str) -> View:
     page = min(max(1, request.args.get("page", 1, type=int)), 10**6)
     team = viewer().team_in(event)
     return View(
@@ -117,11 +154,13 @@ def _view(event: Event, kind: str) -> View:
         request.args.get("order") == "reversed",
         viewer().sees_frozen(event),
         None if viewer().sees_names(event) else (team.id if team else 0),
+        viewer().sees_private_boards(event),
     )
 
 
-def _table(event: Event, view: View) -> str:
+def _table(name: str, view: View) -> str:
     """The table of a board, a page of it. Raises NotFound: there is no such page or column."""
+    event = leaderboard.load_event(reading(), name)
     first = (view.page - 1) * PER_PAGE
     until = event.frozen_at if view.is_frozen else None
     wanted = Part(PER_PAGE + 1, first, view.sort, view.is_reversed, until)
