@@ -137,12 +137,21 @@ def close(session: Session, user: User, password: str) -> None:
     """
     if user.password_hash is None or not is_password(user.password_hash, password):
         raise Refused("That is not your password.")
+    shut(session, user)
+    note(session, "closed the account", user)
+
+
+def shut(session: Session, user: User) -> None:
+    """The same by an admin. Raises DataboardError (the only admin)."""
     check_not_the_only_admin(session, user)
     user.email = f"closed-{user.id}@{CLOSED}"
     user.firstname = user.lastname = user.hidden_notes = ""
     user.password_hash, user.access_level = None, "not_confirmed"
     session.execute(delete(AccessToken).where(AccessToken.user_id == user.id))
-    note(session, "closed the account", user)
+
+
+def is_closed(user: User) -> bool:
+    return user.email.endswith(f"@{CLOSED}")
 
 
 def add_token(session: Session, user: User, name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
 from databoard.errors import AlreadyThere, DataboardError, NotFound
@@ -22,7 +22,6 @@ def ask_to_join(session: Session, event: Event, team: Team) -> bool:
         raise AlreadyThere(f"The team {team.name} takes part already.")
     if not event.is_sign_up_controlled:
         sign_up_team(session, event.name, team.name)
-        session.execute(delete(SignUpRequest).where(_own(event, team)))
         return True
     if session.get(SignUpRequest, (event.id, team.id)) is not None:
         raise AlreadyThere(f"The team {team.name} has asked already; an admin will answer.")
@@ -52,9 +51,6 @@ def answer(session: Session, event: Event, team: Team, is_yes: bool) -> None:
     if request is None:
         raise NotFound(f"The team {team.name} does not ask to join {event.name}.")
     session.delete(request)
+    session.flush()
     if is_yes and session.get(EventTeam, (event.id, team.id)) is None:
         sign_up_team(session, event.name, team.name)
-
-
-def _own(event: Event, team: Team) -> ColumnElement[bool]:
-    return (SignUpRequest.event_id == event.id) & (SignUpRequest.team_id == team.id)

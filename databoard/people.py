@@ -2,12 +2,12 @@
 
 import re
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from databoard.errors import AlreadyThere, DataboardError, InvalidValue
 from databoard.lookup import check_free, find
-from databoard.model.event import Event, EventTeam
+from databoard.model.event import Event, EventTeam, SignUpRequest
 from databoard.model.people import Team, User
 from databoard.names import printable
 from databoard.teams import check_size
@@ -136,4 +136,6 @@ def sign_up_team(session: Session, event_name: str, team_name: str) -> EventTeam
     check_size(event, team_name, len(team.members))
     event_team = EventTeam(event=event, team=team)
     session.add(event_team)
+    own = (SignUpRequest.event_id == event.id) & (SignUpRequest.team_id == team.id)
+    session.execute(delete(SignUpRequest).where(own))  # it is answered
     return event_team

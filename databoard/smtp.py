@@ -48,6 +48,7 @@ class MailServer:
     user: str = ""
     password: str = field(default="", repr=False)
     site: str = ""  # the address of the web pages, named in mails
+    timeout: float = TIMEOUT
 
 
 def server(environment: Mapping[str, str]) -> MailServer:
@@ -180,10 +181,10 @@ class Mailer:
         server, context = self.server, ssl.create_default_context()
         if server.is_encrypted:
             smtp: smtplib.SMTP = smtplib.SMTP_SSL(
-                server.host, server.port, timeout=TIMEOUT, context=context
+                server.host, server.port, timeout=server.timeout, context=context
             )
         else:
-            smtp = smtplib.SMTP(server.host, server.port, timeout=TIMEOUT)
+            smtp = smtplib.SMTP(server.host, server.port, timeout=server.timeout)
         if not server.is_encrypted and server.host not in HERE:  # passwords are in these mails
             smtp.starttls(context=context)
         if server.user:

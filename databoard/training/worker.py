@@ -8,7 +8,6 @@ import contextlib
 import os
 import socket
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -83,7 +82,7 @@ class Worker:
 
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[LocalEngine]:
-        self._mails = ThreadPoolExecutor(1, "mails")  # no training waits for a mail server
+        self._postman = notices.Postman(self._engine, os.environ)
         async with LocalEngine(self._jobs, self._settings.threads) as trainer:
             try:
                 yield trainer
@@ -91,7 +90,7 @@ class Worker:
                 for task in self._tasks:
                     task.cancel()
                 await asyncio.gather(*self._tasks, return_exceptions=True)
-                await asyncio.to_thread(self._mails.shutdown)
+                await asyncio.to_thread(self._postman.close)
 
     async def _begin_next(self, trainer: LocalEngine) -> bool:
         """Once a slot is free, claim a submission and start on it; False when none waits."""
@@ -112,9 +111,8 @@ class Worker:
     def _tell(self, progress: Progress) -> None:
         """Report, and when it has ended tell those who want to know."""
         self._report(progress)
-        if progress.what in (SCORED, *FAILED):
-            id_ = progress.work.submission_id
-            self._mails.submit(notices.trained, self._engine, os.environ, id_)
+        if progress.what in (SCORED, *FAILED, "lost"):  # which may have been the last time
+            self._postman.tell(progress.work.submission_id, progress.work.attempt)
 
     def _claim(self, session: Session) -> tuple[Lease, Work] | None:
         queue.sweep(session)

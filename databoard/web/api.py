@@ -161,8 +161,8 @@ def submit(name: str) -> tuple[Response, int]:
         )
         subject = f"{own.name}/{made.name}"
         note(session, "submitted", session.get_one(User, user.id), here, subject)
+        outbox.mail_submitted(session, made)
         id_ = made.id
-    outbox.tell_submitted(id_)
     reading().rollback()  # what it saw is from before
     return jsonify(_submission(find(id_))), 201
 

@@ -6,13 +6,18 @@ import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
 from email.message import EmailMessage
+from functools import partial
 from typing import Any
 
 from flask import current_app, url_for
+from sqlalchemy.orm import Session
 
 from databoard import notices, smtp
+from databoard.database import after_commit
 from databoard.errors import DataboardError
-from databoard.model.people import User
+from databoard.model.event import Event
+from databoard.model.people import Team, User
+from databoard.model.submission import Submission
 from databoard.smtp import MailServer
 from databoard.web.session import engine
 
@@ -39,9 +44,24 @@ def send(template: str, user: User, **values: object) -> None:
     _SENDER.submit(_send, where, message)
 
 
-def tell_submitted(submission_id: int) -> None:
-    """Tell the admins of the event of a submission that is stored now."""
-    _SENDER.submit(notices.submitted, engine(), dict(os.environ), submission_id)
+def mail_submitted(session: Session, submission: Submission) -> None:
+    """Tell the admins of the event once a submission is committed, if the event wants that now."""
+    if submission.event.mails_submitted:
+        tell = partial(notices.submitted, engine(), dict(os.environ), submission.id)
+        after_commit(session, partial(_SENDER.submit, tell))
+
+
+def mail_approved(session: Session, user: User) -> None:
+    """Tell a user who is let in, once that is committed."""
+    after_commit(session, partial(send, "approved", user))
+
+
+def mail_joined(session: Session, event: Event, team: Team) -> None:
+    """Tell the members of a team that asked, once it is signed up."""
+    where = link("event.show", name=event.name)
+    for user in team.members:
+        values = {"event": event.title, "team": team.name, "link": where}
+        after_commit(session, partial(send, "joined", user, **values))
 
 
 def link(endpoint: str, **values: Any) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from sqlalchemy.orm import Session
@@ -11,7 +10,6 @@ from werkzeug.wrappers import Response
 
 from databoard import sandboxes
 from databoard.access import has_closed, has_opened
-from databoard.database import after_commit
 from databoard.errors import DataboardError, NotFound
 from databoard.model.event import Event
 from databoard.model.people import Team
@@ -95,7 +93,7 @@ def _submit(session: Session, event: Event, team: Team, wanted: str) -> str:
         session, settings(), event, team, wanted, files, is_admin=is_admin
     )
     note(session, "submitted", me, event, f"{team.name}/{submission.name}")
-    after_commit(session, partial(outbox.tell_submitted, submission.id))
+    outbox.mail_submitted(session, submission)
     return f"{submission.name} is submitted, and waits to be trained."
 
 
