@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, select
@@ -15,6 +16,14 @@ from databoard.model.event import Event
 from databoard.model.people import User
 
 WINDOW = 15 * 60  # seconds in which failures count
+COLUMNS = (
+    Column("at", "at (UTC)"),
+    Column("kind", "what"),
+    Column("user", "user"),
+    Column("event", "event"),
+    Column("subject", "to what"),
+    Column("address", "address"),
+)
 
 
 class TooMany(DataboardError):
@@ -51,9 +60,36 @@ def check_rate(session: Session, kind: str, which: ColumnElement[bool], most: in
 
 
 def listed(
-    session: Session, event: Event | None = None, limit: int = 200, offset: int = 0
+    session: Session,
+    event: Event | None = None,
+    limit: int = 200,
+    offset: int = 0,
+    user: str = "",
+    kind: str = "",
 ) -> Board:
-    """Acts, the newest first; of one event or of all."""
+    """Acts, the newest first; of one event, of one user, of one kind, or of all."""
+    query = _acts(event, user, kind).limit(limit).offset(offset)
+    return Board("interactions", COLUMNS, session.execute(query).all())
+
+
+def streamed(
+    session: Session, event: Event | None = None, user: str = "", kind: str = "", size: int = 1000
+) -> Iterator[Board]:
+    """All of them, some at a time, as they are at this moment."""
+    query = _acts(event, user, kind).execution_options(yield_per=size)
+    for rows in session.execute(query).partitions():
+        yield Board("interactions", COLUMNS, rows)
+
+
+def kinds(session: Session, event: Event | None = None) -> Sequence[str]:
+    """The kinds of acts that there are."""
+    query = select(Interaction.kind).distinct().order_by(Interaction.kind)
+    if event is not None:
+        query = query.where(Interaction.event_id == event.id)
+    return session.scalars(query).all()
+
+
+def _acts(event: Event | None, user: str, kind: str) -> Select[Any]:
     query: Select[Any] = (
         select(
             Interaction.at,
@@ -66,17 +102,11 @@ def listed(
         .outerjoin(User, User.id == Interaction.user_id)
         .outerjoin(Event, Event.id == Interaction.event_id)
         .order_by(Interaction.id.desc())
-        .limit(limit)
-        .offset(offset)
     )
     if event is not None:
         query = query.where(Interaction.event_id == event.id)
-    columns = (
-        Column("at", "at (UTC)"),
-        Column("kind", "what"),
-        Column("user", "user"),
-        Column("event", "event"),
-        Column("subject", "to what"),
-        Column("address", "address"),
-    )
-    return Board("interactions", columns, session.execute(query).all())
+    if user:
+        query = query.where(User.name == user)
+    if kind:
+        query = query.where(Interaction.kind == kind)
+    return query

@@ -29,6 +29,8 @@ _WHAT = {  # by table, as importing all of them is slow: its name, what adds one
 
 def present(session: Session, table: type[Row], name: str) -> Row | None:
     """The row of that name, if there is one."""
+    if "\0" in name:  # which PostgreSQL takes in no text
+        return None
     return session.scalar(select(table).where(table.name == name))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, render_template
+from collections import Counter
+
+from flask import Blueprint, render_template, request
 from sqlalchemy import ColumnElement, func, select
 
 from databoard import events, joining, leaderboard
@@ -43,23 +45,33 @@ def of_own_events() -> ColumnElement[bool]:
     return Submission.event_id.in_([event.id for event in own_events()])
 
 
+def typed_text(name: str) -> str:
+    """What is looked for: no database takes a NUL."""
+    return request.args.get(name, "").replace("\0", "").strip()[:100]
+
+
 @blueprint.get("")
 def show() -> str:
     """What waits for an answer, and where to go."""
     mine = own_events()
     ids = {event.id for event in mine}
     asked = select(func.count()).where(User.access_level == "asked")
-    states = select(Submission.state, func.count()).where(of_own_events())
-    counts: dict[str, int] = {
-        state: count
-        for state, count in reading().execute(states.group_by(Submission.state)).tuples()
-    }
+    wanted = Submission.state.in_((NEW, CHECKING_ERROR, *LEASED))
+    states = select(Submission.event_id, Submission.state, func.count()).where(wanted)
+    rows = reading().execute(states.group_by(Submission.event_id, Submission.state)).tuples()
+    counts: Counter[str] = Counter()
+    broken: Counter[int] = Counter()
+    for event_id, state, count in rows:
+        if event_id in ids:
+            counts[state] += count
+            if state == CHECKING_ERROR:
+                broken[event_id] += count
     return render_template(
         "admin.html",
         events=mine,
         n_asked=reading().scalar(asked) if viewer().is_admin else None,
         n_requests=sum(each.event_id in ids for each in joining.requests(reading())),
-        n_waiting=counts.get(NEW, 0),
-        n_running=sum(counts.get(state, 0) for state in LEASED),
-        n_broken=counts.get(CHECKING_ERROR, 0),
+        n_waiting=counts[NEW],
+        n_running=sum(counts[state] for state in LEASED),
+        broken=broken,
     )

@@ -17,8 +17,10 @@ from databoard.web import (
     account,
     admin,
     admin_event,
-    admin_people,
     admin_queue,
+    admin_sign_ups,
+    admin_submissions,
+    admin_users,
     api,
     boards,
     event,
@@ -49,7 +51,8 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 MAX_REQUEST = 110 * 1024**2  # bytes: the files of a submission and what is around them
-PARTS_OF_ADMIN = (admin_event, admin_people, admin_queue)  # they add to its blueprint
+# They add to its blueprint.
+PARTS_OF_ADMIN = (admin_event, admin_queue, admin_sign_ups, admin_submissions, admin_users)
 BLUEPRINTS = (
     *(words, health, metrics, pages, account, profile, problem),
     *(event, boards, plots, sandbox, submission, admin, api, openapi),

@@ -95,6 +95,7 @@ TABLE: dict[str, tuple[str, Any]] = {
     "/submissions/<int:id>/diff/<int:other>": ("/submissions/{id}/diff/{id}", code),
     "/admin": ("/admin", ADMINS),
     "/admin/users": ("/admin/users", {"root"}),
+    "/admin/users/<name>": ("/admin/users/saffron", {"root"}),
     "/admin/sign-ups": ("/admin/sign-ups", ADMINS),
     "/admin/events/<name>": ("/admin/events/autumn", ADMINS),
     "/admin/events/<name>/submissions": ("/admin/events/autumn/submissions", ADMINS),
@@ -131,7 +132,10 @@ MORE = {  # other pages of routes above
     "/api/v1/events/autumn/leaderboards/public": lambda phase: (
         set() if phase == "hidden" else EVERYBODY
     ),
+    "/admin/interactions?event=autumn&user=saffron&kind=submitted": ADMINS,
+    "/admin/interactions?user=saffron": {"root"},
     "/admin/users?text=a": {"root"},
+    "/admin/users/nobody": set(),
 }
 
 
