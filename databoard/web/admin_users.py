@@ -174,7 +174,7 @@ def _set_level(session: Session, name: str, level: str) -> None:
 def _set_notes(session: Session, name: str, notes: str) -> None:
     if len(notes) > MAX_NOTES:
         raise DataboardError(f"The notes are longer than {MAX_NOTES} characters.")
-    find(session, User, name).hidden_notes = notes.replace("\0", "").replace("\r\n", "\n").strip()
+    find(session, User, name).hidden_notes = notes.replace("\r\n", "\n").strip()
     note(session, "described", myself(session), subject=name)
 
 

@@ -95,6 +95,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> Flask:
         (500, _failed),
     ):
         app.register_error_handler(kind, handler)
+    app.before_request(_refuse_nul)
     app.after_request(_harden)
     app.teardown_appcontext(_close)
     app.context_processor(_about_all_pages)
@@ -142,6 +143,14 @@ def _no_database(error: SQLAlchemyError) -> tuple[str | Response, int]:
 
 def _failed(error: Exception) -> tuple[str | Response, int]:
     return page("Something went wrong here.", 500, "It is noted. Nothing that was stored is lost.")
+
+
+def _refuse_nul() -> tuple[str | Response, int] | None:
+    """PostgreSQL has no text with a NUL, and no browser sends one that was not asked to."""
+    for values in (request.args, request.form):
+        if any("\0" in text for texts in values.listvalues() for text in texts):
+            return page("There is a character in it that no text has: NUL.", 400)
+    return None
 
 
 def _harden(response: Response) -> Response:

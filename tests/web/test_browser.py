@@ -39,6 +39,7 @@ PAGES = (
     "/teams/tansy",
     "/admin",
     "/admin/users",
+    "/admin/users/tansy",
     "/admin/sign-ups",
     "/admin/events/iris",
     "/admin/events/iris/submissions",

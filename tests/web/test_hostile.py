@@ -73,15 +73,18 @@ def test_names_in_addresses(site: Site, what: str) -> None:
 def test_names_in_queries(site: Site, what: str) -> None:
     site.add_scored("saffron", "one")
     name, browser = quote(NAMES[what], safe=""), site.browser("root")
-    assert browser.open(f"/events/autumn/leaderboard?sort={name}").status_code == 404
+    is_nul = "\0" in NAMES[what]
+    sorted_ = browser.open(f"/events/autumn/leaderboard?sort={name}")
+    assert sorted_.status_code == (400 if is_nul else 404)
     for path in (
         f"/events/autumn/leaderboard?page={name}&order={name}",
         f"/admin/users?text={name}&page={name}",
         f"/admin/events/autumn/submissions?text={name}&state={name}&page={name}",
         f"/login?next={name}",
     ):
-        assert browser.open(path).status_code in (200, 302), path
-    assert browser.open(f"/admin/interactions?event={name}").status_code in (200, 404)
+        assert browser.open(path).status_code in ((400,) if is_nul else (200, 302)), path
+    acts = browser.open(f"/admin/interactions?event={name}")
+    assert acts.status_code in ((400,) if is_nul else (200, 404))
 
 
 @pytest.mark.parametrize("what", NAMES)
@@ -110,7 +113,7 @@ def test_names_of_accounts(site: Site, what: str) -> None:
     with database.reading(site.engine) as session:
         assert session.query(User).count() == 6
     response = site.browser().log_in(NAMES[what], NAMES[what])
-    assert response.status_code == 401
+    assert response.status_code == (400 if "\0" in NAMES[what] else 401)
 
 
 @pytest.mark.parametrize(
