@@ -12,6 +12,9 @@ from tasks.command import command, opened
 )
 def serve(ctx, port="8080", host="0.0.0.0"):  # noqa: S104 - the address of the manual
     """Serve the web pages, until stopped."""
+    import gc
+
+    gc.disable()  # all that is imported stays
     from databoard.names import as_count
 
     number = as_count("The port", port, most=65535)
@@ -23,6 +26,8 @@ def serve(ctx, port="8080", host="0.0.0.0"):  # noqa: S104 - the address of the 
         app = create_app(settings, engine)
         listener = listen(host, number)
         server = make_server(host, number, app, threaded=True, fd=listener.fileno())
+        gc.freeze()
+        gc.enable()
         print(f"Serving http://{host}:{number}/ - stop with Ctrl-C", flush=True)
         server.serve_forever()
 

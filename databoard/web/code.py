@@ -10,10 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from markupsafe import Markup, escape
-from pygments import highlight
-from pygments.formatters import HtmlFormatter
-from pygments.lexers import get_lexer_for_filename
-from pygments.util import ClassNotFound
 
 from databoard.config import Settings
 from databoard.files import open_plain
@@ -46,6 +42,11 @@ class CodeFile:
     @property
     def coloured(self) -> Markup | None:
         """The same with an element around each token."""
+        from pygments import highlight
+        from pygments.formatters import HtmlFormatter
+        from pygments.lexers import get_lexer_for_filename
+        from pygments.util import ClassNotFound
+
         if self.text is None:
             return None
         try:
