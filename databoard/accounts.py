@@ -10,19 +10,26 @@ from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from databoard.errors import AlreadyThere, DataboardError, InvalidValue, NotFound
-from databoard.interactions import check_rate, note
+from databoard.interactions import TooMany, check_rate, note
 from databoard.model.audit import Interaction
 from databoard.model.base import db_now
 from databoard.model.people import AccessToken, User
 from databoard.names import check_title
-from databoard.people import create_user, hash_password, is_current_hash, is_password
+from databoard.people import (
+    check_email,
+    create_user,
+    hash_password,
+    is_current_hash,
+    is_password,
+)
 from databoard.sitekey import sign, signed
 from databoard.teams import check_not_the_only_admin
 
 FAILED = "failed log-in"
 ASKED_RESET = "asked for a new password"
 MOST_BY_USER, MOST_BY_ADDRESS = 10, 50  # failures within interactions.WINDOW
-MOST_RESETS = 3
+ASKED_MAIL = "asked to confirm a mail address"
+MOST_RESETS = MOST_MAILS = 3
 RESET_AGE, CONFIRM_AGE = 3600, 3 * 24 * 3600  # seconds
 MOST_TOKENS = 20
 CLOSED = "closed.invalid"  # a host that never is
@@ -69,24 +76,57 @@ def sign_up(
     session: Session, name: str, email: str, firstname: str, lastname: str, password: str
 ) -> User:
     """A new account, whose mail address is to be confirmed. Raises InvalidValue, AlreadyThere."""
+    email = _check_free_email(session, email)
     return create_user(session, name, email, firstname, lastname, password, "not_confirmed")
 
 
-def confirmation(key: str, user: User) -> str:
-    """The signed text of the link that confirms a mail address."""
-    return sign(key, "confirm", [user.id, user.email])
+def ask_mail(session: Session, user: User, password: str, email: str) -> str:
+    """The mail address that a user wants from now on, checked, to be confirmed.
+
+    Raises Refused, InvalidValue, AlreadyThere, interactions.TooMany.
+    """
+    _check_own(user, password)
+    check_rate(session, ASKED_MAIL, Interaction.user_id == user.id, MOST_MAILS)
+    email = _check_free_email(session, email)
+    note(session, ASKED_MAIL, user, subject=email)
+    return email
+
+
+def asks_to_confirm(session: Session, user: User) -> bool:
+    """Note that a user is sent a link; False: nothing is to be confirmed, or too many were sent."""
+    if user.access_level != "not_confirmed" or is_closed(user):
+        return False
+    try:
+        check_rate(session, ASKED_MAIL, Interaction.user_id == user.id, MOST_MAILS)
+    except TooMany:
+        return False
+    note(session, ASKED_MAIL, user, subject=user.email)
+    return True
+
+
+def confirmation(key: str, user: User, email: str = "") -> str:
+    """The signed text of the link that confirms a mail address: the user's, or another one."""
+    return sign(key, "confirm", [user.id, user.email, email or user.email])
 
 
 def confirm(session: Session, key: str, text: str) -> User:
     """The user whose address is confirmed now, or was before. Raises DataboardError."""
     content = signed(key, "confirm", text, CONFIRM_AGE)
-    user = session.get(User, content[0]) if content else None
-    if user is None or user.email != content[1]:
+    user = session.get(User, content[0], with_for_update=True) if content else None
+    if user is None or user.email not in content[1:]:
         raise DataboardError("This link is not valid, or too old.", "Log in to get another one.")
+    if user.email != content[2]:
+        change_mail(session, user, _check_free_email(session, content[2]))
     if user.access_level == "not_confirmed":
         user.access_level = "asked"
         note(session, "confirmed the mail address", user)
     return user
+
+
+def change_mail(session: Session, user: User, email: str) -> None:
+    """Give a user another mail address, which was checked."""
+    note(session, "changed the mail address", user, subject=user.email)
+    user.email = email
 
 
 def ask_reset(session: Session, account: str, address: str) -> User | None:
@@ -124,8 +164,7 @@ def change_password(session: Session, user: User, password: str) -> None:
 
 def change_own_password(session: Session, user: User, before: str, password: str) -> None:
     """The same by somebody who knows the one before. Raises Refused, InvalidValue."""
-    if user.password_hash is None or not is_password(user.password_hash, before):
-        raise Refused("That is not your password of today.")
+    _check_own(user, before)
     change_password(session, user, password)
 
 
@@ -135,8 +174,7 @@ def close(session: Session, user: User, password: str) -> None:
     What was submitted stays, under the name of the team. Raises Refused, DataboardError (the only
     admin).
     """
-    if user.password_hash is None or not is_password(user.password_hash, password):
-        raise Refused("That is not your password.")
+    _check_own(user, password)
     shut(session, user)
     note(session, "closed the account", user)
 
@@ -192,6 +230,21 @@ def touch_token(session: Session, token: AccessToken) -> None:
     """Note that it was used now."""
     own = AccessToken.id == token.id
     session.execute(update(AccessToken).where(own).values(last_used_at=db_now()))
+
+
+def _check_free_email(session: Session, email: str) -> str:
+    """The address, which nobody has; whose it is is not told. Raises InvalidValue, AlreadyThere."""
+    email = check_email(email)
+    if session.scalar(select(User.id).where(User.email == email)) is not None:
+        raise AlreadyThere(
+            f"{email} has an account already.", "Log in, or set a new password for it."
+        )
+    return email
+
+
+def _check_own(user: User, password: str) -> None:
+    if user.password_hash is None or not is_password(user.password_hash, password):
+        raise Refused("That is not your password.")
 
 
 def _digest(token: str) -> str:

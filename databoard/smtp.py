@@ -96,8 +96,10 @@ def _site(url: str) -> str:
     return url
 
 
-def written(server: MailServer, template: str, user: User | Row, **values: object) -> EmailMessage:
-    """A mail to a user, of templates/TEMPLATE-mail.txt.j2.
+def written(
+    server: MailServer, template: str, user: User | Row, email: str = "", **values: object
+) -> EmailMessage:
+    """A mail to a user, maybe at another address, of templates/TEMPLATE-mail.txt.j2.
 
     Raises NotSent: the address cannot be written.
     """
@@ -109,9 +111,9 @@ def written(server: MailServer, template: str, user: User | Row, **values: objec
     message["Subject"], message["From"], message["Date"] = subject, server.sender, localtime()
     try:
         person = f"{user.firstname} {user.lastname}".strip()
-        message["To"] = Address(person, addr_spec=user.email)
+        message["To"] = Address(person, addr_spec=email or user.email)
     except ValueError:
-        raise NotSent(f"The address {printable(user.email)} is not one of SMTP.") from None
+        raise NotSent(f"The address {printable(email or user.email)} is not one of SMTP.") from None
     message["Message-ID"] = make_msgid(domain=server.sender.partition("@")[2])
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(body, cte="quoted-printable")

@@ -10,7 +10,6 @@ from werkzeug.wrappers import Response
 from databoard import accounts
 from databoard.errors import DataboardError
 from databoard.interactions import TooMany
-from databoard.model.people import User
 from databoard.web import outbox
 from databoard.web.session import begin, end, note, viewer, writing
 from databoard.web.words import explained
@@ -35,14 +34,15 @@ def logging_in() -> Page:
     try:
         with writing() as session:
             user = accounts.log_in(session, account, password, request.remote_addr or "")
+            is_asked = user is not None and accounts.asks_to_confirm(session, user)
     except TooMany as error:
         said = f"{error.message} {error.hint}"
     if user is None:
         wanted = request.form.get("next", "")
         return render_template("login.html", next=wanted, account=account, error=said), 401
     begin(user)
-    if user.access_level == "not_confirmed":
-        _ask_to_confirm(user)
+    if is_asked:
+        outbox.ask_to_confirm(user)
         flash("We sent you a mail: open the link in it to confirm your address.")
     return redirect(_next())
 
@@ -80,7 +80,7 @@ def signing_up() -> Page:
         return render_template("sign_up.html", typed=form, error=message, hint=hint), 400
     begin(user)
     if can_mail:
-        _ask_to_confirm(user)
+        outbox.ask_to_confirm(user)
         flash("Welcome. We sent you a mail: open the link in it to confirm your address.")
     else:
         flash("Welcome. An admin will look at your account, and let you in.")
@@ -97,8 +97,11 @@ def confirm(text: str) -> Page:
 def confirming(text: str) -> Page:
     """Confirm the address."""
     with writing() as session:
-        accounts.confirm(session, _key(), text)
-    flash("Your address is confirmed. An admin will look at your account, and let you in.")
+        user = accounts.confirm(session, _key(), text)
+    said = "Your mail address is confirmed."
+    if user.access_level == "asked":
+        said += " An admin will look at your account, and let you in."
+    flash(said)
     return redirect(url_for("profile.show"))
 
 
@@ -145,11 +148,6 @@ def setting_password(text: str) -> Page:
     begin(user)
     flash("Your new password is set.")
     return redirect(url_for("pages.index"))
-
-
-def _ask_to_confirm(user: User) -> None:
-    link = outbox.link("account.confirm", text=accounts.confirmation(_key(), user))
-    outbox.send("confirm", user, link=link)
 
 
 def _key() -> str:

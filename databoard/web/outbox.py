@@ -12,7 +12,7 @@ from typing import Any
 from flask import current_app, url_for
 from sqlalchemy.orm import Session
 
-from databoard import notices, smtp
+from databoard import accounts, notices, smtp
 from databoard.database import after_commit
 from databoard.errors import DataboardError
 from databoard.model.event import Event
@@ -31,17 +31,23 @@ def server() -> MailServer | None:
     return found if found and found.site else None
 
 
-def send(template: str, user: User, **values: object) -> None:
-    """Send a mail to a user, if it can be; what fails is in the log."""
+def send(template: str, user: User, email: str = "", **values: object) -> None:
+    """Send a mail to a user, maybe at another address, if it can be; what fails is in the log."""
     where = server()
     if where is None:
         return
     try:
-        message = smtp.written(where, template, user, **values)
+        message = smtp.written(where, template, user, email, **values)
     except DataboardError as error:
         LOG.error("%s", error.message)
         return
     _SENDER.submit(_send, where, message)
+
+
+def ask_to_confirm(user: User, email: str = "") -> None:
+    """Send the link that confirms the mail address of a user, or another one that is wanted."""
+    text = accounts.confirmation(str(current_app.secret_key), user, email)
+    send("confirm", user, email=email, link=link("account.confirm", text=text))
 
 
 def mail_submitted(session: Session, submission: Submission) -> None:

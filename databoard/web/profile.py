@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from sqlalchemy import select
-from sqlalchemy.orm import selectinload
+from sqlalchemy.orm import Session, selectinload
 from werkzeug.wrappers import Response
 
 from databoard import accounts, people
 from databoard.errors import DataboardError
-from databoard.model.people import AccessToken, Team, TeamMember
+from databoard.model.people import AccessToken, Team, TeamMember, User
+from databoard.web import outbox
 from databoard.web.session import begin, end, logged_in, myself, note, reading, viewer, writing
 from databoard.web.words import explained
 
@@ -57,6 +60,8 @@ def change() -> Page:
                 people.rename(me, form.get("firstname", ""), form.get("lastname", ""))
                 note(session, "changed the profile", me)
                 flash("Your name is changed.")
+            elif action == "mail":
+                _change_mail(session, me, form)
             elif action == "password":
                 before, after = form.get("before", ""), form.get("password", "")
                 accounts.change_own_password(session, me, before, after)
@@ -80,3 +85,14 @@ def change() -> Page:
     if token:  # on the page itself: a redirect would have to carry it
         return page(token=token)
     return redirect(url_for("profile.show"))
+
+
+def _change_mail(session: Session, me: User, form: Mapping[str, str]) -> None:
+    """At once, or where mails can be sent, when the link in one is opened."""
+    email = accounts.ask_mail(session, me, form.get("known", ""), form.get("email", ""))
+    if outbox.server() is None:
+        accounts.change_mail(session, me, email)
+        flash("Your mail address is changed.")
+    else:
+        outbox.ask_to_confirm(me, email)
+        flash(f"We sent a mail to {email}: open the link in it, and it is yours here too.")
