@@ -14,12 +14,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 from werkzeug.wrappers import Response
 
-from databoard import accounts, events, export, leaderboard, sandboxes
+from databoard import accounts, events, export, sandboxes
 from databoard.access import Viewer, is_code_open
 from databoard.errors import AlreadyThere, DataboardError, InvalidValue, NotFound
 from databoard.interactions import TooMany, check_rate
 from databoard.interactions import note as note_act
-from databoard.leaderboard import BOARDS, Board, Part
+from databoard.leaderboard import BOARDS
 from databoard.model.audit import Interaction
 from databoard.model.event import Event
 from databoard.model.people import Team, User
@@ -27,7 +27,7 @@ from databoard.model.submission import Submission
 from databoard.quota import NotNow
 from databoard.submitted import SubmittedFile
 from databoard.web import acts, code, outbox
-from databoard.web.boards import hide_names
+from databoard.web.boards import seen
 from databoard.web.event import find_event
 from databoard.web.session import note, reading, settings, viewer, writing
 from databoard.web.submission import find, name_of, name_of_team
@@ -105,17 +105,10 @@ def one_event(name: str) -> Response:
 @blueprint.get("/events/<name>/leaderboards/<kind>")
 def board(name: str, kind: str) -> Response:
     """A page of a leaderboard, as JSON or, with `format=csv`, as CSV."""
-    event = find_event(name)
     if kind not in BOARDS:
         raise NotFound("There is no such leaderboard.")
-    if kind in ("private", "final") and not viewer().sees_private_boards(event):
-        raise NotFound("It is not its time yet.")
     page = min(max(1, request.args.get("page", 1, type=int)), 10**6)
-    until = event.frozen_at if viewer().sees_frozen(event) else None
-    wanted = Part(PER_PAGE, (page - 1) * PER_PAGE, until=until)
-    found = hide_names(leaderboard.part(reading(), event, kind, wanted), event)
-    # The id of a team would tell who is who in an anonymous event.
-    shown = Board(found.title, found.columns[:-1], [tuple(row)[:-1] for row in found.rows])
+    shown = seen(find_event(name), kind, PER_PAGE, (page - 1) * PER_PAGE)
     text = io.StringIO()
     if request.args.get("format") == "csv":
         export.write_csv(shown, text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,10 +20,12 @@ from werkzeug.wrappers import Response
 from databoard import leaderboard
 from databoard.access import Seen
 from databoard.errors import NotFound
+from databoard.export import write_csv
 from databoard.leaderboard import Board, Column, Part
 from databoard.model.event import Event
 from databoard.model.site import BoardVersion
 from databoard.names import check_name
+from databoard.web.event import find_event
 from databoard.web.session import reading, viewer
 
 PER_PAGE = 100
@@ -97,6 +100,30 @@ def show(name: str, kind: str) -> Response:
     whole = replace(view, is_whole=True)
     page.set_data(boards.get(whole, version, rendered) if is_nobody else rendered())
     return page
+
+
+@blueprint.get("/events/<name>/leaderboard.csv", defaults={"kind": "public"})
+@blueprint.get("/events/<name>/leaderboard/<any(private, competition, final):kind>.csv")
+def as_csv(name: str, kind: str) -> Response:
+    """A whole board, for a spreadsheet."""
+    text = io.StringIO()
+    write_csv(seen(find_event(name), kind), text)
+    response = make_response(text.getvalue())
+    response.content_type = "text/csv; charset=utf-8"
+    response.headers.set("Content-Disposition", "attachment", filename=f"{name}-{kind}.csv")
+    return response
+
+
+def seen(event: Event, kind: str, limit: int | None = None, offset: int = 0) -> Board:
+    """A board, or a part of it, as the viewer may see it. Raises NotFound: not yet."""
+    if kind in ("private", "final") and not viewer().sees_private_boards(event):
+        raise NotFound("It is not its time yet.")
+    until = event.frozen_at if viewer().sees_frozen(event) else None
+    board = hide_names(
+        leaderboard.part(reading(), event, kind, Part(limit, offset, until=until)), event
+    )
+    # The id of a team would tell who is who in an anonymous event.
+    return Board(board.title, board.columns[:-1], [tuple(row)[:-1] for row in board.rows])
 
 
 def _seen(name: str) -> Any:

@@ -83,6 +83,11 @@ TABLE: dict[str, tuple[str, Any]] = {
     "/events/<name>/plots": ("/events/autumn/plots", seeing),
     "/events/<name>/plots.json": ("/events/autumn/plots.json", seeing),
     "/events/<name>/leaderboard": ("/events/autumn/leaderboard", seeing),
+    "/events/<name>/leaderboard.csv": ("/events/autumn/leaderboard.csv", seeing),
+    "/events/<name>/leaderboard/<any(private, competition, final):kind>.csv": (
+        "/events/autumn/leaderboard/private.csv",
+        private,
+    ),
     "/events/<name>/leaderboard/<any(private, competition, final):kind>": (
         "/events/autumn/leaderboard/private",
         private,
@@ -126,6 +131,7 @@ TABLE: dict[str, tuple[str, Any]] = {
 MORE = {  # other pages of routes above
     "/events/autumn/leaderboard/competition": seeing,
     "/events/autumn/leaderboard/final": private,
+    "/events/autumn/leaderboard/final.csv": private,
     "/events/autumn/leaderboard?sort=acc&order=reversed": seeing,
     "/admin/interactions?event=autumn": ADMINS,
     "/admin/interactions.csv?event=autumn": ADMINS,
@@ -193,5 +199,5 @@ def leaks(phase: str, role: str, path: str, text: str) -> Iterator[str]:
     mails = set(re.findall(r"[\w.]+@example\.org", text)) - {f"{role}@example.org"}
     if mails and not (role == "root" and path.startswith("/admin/users")):
         yield "a mail address"
-    if phase == "anonymous" and role not in {"saffron", *ADMINS} and path != "/teams/saffron":
+    if phase == "anonymous" and role not in {"saffron", *ADMINS} and "saffron" not in path:
         yield from (each for each in ("saffron", "precious") if each in text)

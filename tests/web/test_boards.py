@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Iterator
 from html import unescape
@@ -97,7 +99,25 @@ def test_a_score_is_on_the_page_the_moment_it_is_stored(
     ]
 
 
-@pytest.mark.parametrize("path", ["/", BOARD, f"{BOARD}?page=1", "/nowhere"])
+def test_a_board_as_csv(client: FlaskClient, engine: Engine) -> None:
+    with database.session_scope(engine) as session:
+        event = leaderboard.load_event(session, "autumn")
+        add_scored(session, event, "tarragon", "=cmd()", (2.25, SECRET), (1.0, SECRET))
+    response = client.get(f"{BOARD}.csv")
+    assert response.headers["Content-Disposition"] == "attachment; filename=autumn-public.csv"
+    rows = list(csv.reader(io.StringIO(response.get_data(as_text=True))))
+    assert rows[0][:3] == ["team", "submission", "autumn_0"]
+    assert [row[:3] for row in rows[1:]] == [
+        ["saffron", "autumn_0", "0.25"],
+        ["juniper", "autumn_1", "1.25"],
+        ["tarragon", "'=cmd()", "2.25"],
+        ["lovage", "autumn_2", ""],
+    ]
+    assert client.get(f"{BOARD}/private.csv").status_code == 404
+    assert client.get("/events/hidden/leaderboard.csv").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/", BOARD, f"{BOARD}.csv", f"{BOARD}?page=1", "/nowhere"])
 def test_nothing_hidden_leaks(client: FlaskClient, path: str) -> None:
     page = get(client, path, 404 if path == "/nowhere" else 200)
     assert not re.search(r"987654|hidden|private|test|@|0{64}", page)
