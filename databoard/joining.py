@@ -18,6 +18,7 @@ def ask_to_join(session: Session, event: Event, team: Team) -> bool:
     Raises AlreadyThere, DataboardError (a member is not approved, or there are too many).
     """
     session.refresh(event, with_for_update={"read": True})
+    session.refresh(team, with_for_update=True)  # one after the other
     if session.get(EventTeam, (event.id, team.id)) is not None:
         raise AlreadyThere(f"The team {team.name} takes part already.")
     if not event.is_sign_up_controlled:

@@ -120,13 +120,13 @@ def sign_up_team(session: Session, event_name: str, team_name: str) -> EventTeam
     Raises NotFound, AlreadyThere, DataboardError (a member is not approved, or there are too many).
     """
     event, team = find(session, Event, event_name), find(session, Team, team_name)
+    # Neither may the team grow or sign up meanwhile, nor the event allow less.
+    session.refresh(event, with_for_update={"read": True})
+    session.refresh(team, with_for_update=True)
     if session.get(EventTeam, (event.id, team.id)) is not None:
         raise AlreadyThere(
             f"The team {team_name} is already signed up to {event_name}.", "There is nothing to do."
         )
-    # Neither may the team grow meanwhile, nor the event allow less.
-    session.refresh(event, with_for_update={"read": True})
-    session.refresh(team, with_for_update=True)
     waiting = [member.name for member in team.members if member.access_level not in APPROVED]
     if waiting:
         raise DataboardError(

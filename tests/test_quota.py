@@ -117,6 +117,32 @@ def test_what_the_platform_failed_on_is_not_charged(
         assert refused(submit, "second").startswith("The team saffron may submit to autumn again")
 
 
+def test_a_day_has_its_quota(engine: Engine, submit: Submit) -> None:
+    set_event(engine, min_seconds=0, daily_quota=2)
+    first, second = submit("first"), submit("second")
+    again = first.submitted_at + timedelta(days=1)
+    assert refused(submit, "third") == (
+        f"The team saffron may submit to autumn again at {again:%Y-%m-%d %H:%M:%S} UTC.\n"
+        "There are at most 2 submissions in 24 hours."
+    )
+    submit("second", "better")  # it waits: this is no other one
+    submit("third", team="juniper")
+    submit("by_an_admin", is_admin=True)
+    bring_to(engine, second, CHECKING_ERROR)
+    assert refused(submit, "third")  # that of the admin is the team's, too
+    with database.session_scope(engine) as session:
+        session.get_one(Submission, first.id).submitted_at -= timedelta(days=1)
+    submit("third")
+    assert refused(submit, "fourth")
+
+
+def test_of_many_at_once_the_quota_gets_through(engine: Engine, submit: Submit) -> None:
+    set_event(engine, min_seconds=0, daily_quota=3)
+    got = at_once(lambda number: submit(f"s{number}"))
+    assert sum(isinstance(each, Submission) for each in got) == 3
+    assert got.count(NotNow) == N_AT_ONCE - 3
+
+
 def test_opening_and_closing(engine: Engine, submit: Submit) -> None:
     set_event(engine, opening_at=FAR_AWAY)
     assert refused(submit, "first") == (

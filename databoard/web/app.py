@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from flask import Flask, Response, g, jsonify, render_template, request
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from databoard import config, database
 from databoard.config import Settings
@@ -91,6 +91,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> Flask:
         (413, _too_large),
         (CSRFError, _stale),
         (DataboardError, _refused),
+        (IntegrityError, _at_once),
         (SQLAlchemyError, _no_database),
         (500, _failed),
     ):
@@ -135,6 +136,10 @@ def _refused(error: DataboardError) -> tuple[str | Response, int]:
 def _said(error: DataboardError) -> tuple[str, int, str]:
     message, hint = explained(error)
     return message, 400, hint
+
+
+def _at_once(error: IntegrityError) -> tuple[str | Response, int]:
+    return page("Somebody did the same at this moment.", 409, "Load the page, and look first.")
 
 
 def _no_database(error: SQLAlchemyError) -> tuple[str | Response, int]:

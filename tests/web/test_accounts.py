@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from databoard import accounts, database
 from databoard.model.people import User
 from databoard.web import create_app
-from tests.web.board import PASSWORD, Site
+from tests.web.board import PASSWORD, Browser, Site
 
 
 def test_logging_in_and_out(site: Site) -> None:
@@ -81,3 +84,19 @@ def test_cookies(
     assert name.startswith("__Host-databoard=" if is_secure else "databoard=")
     assert {"HttpOnly", "Path=/", "SameSite=Lax"} <= set(parts)
     assert ("Secure" in parts) == is_secure and not any("Domain" in part for part in parts)
+
+
+def test_signing_up_twice_at_once(site: Site) -> None:
+    form = {"name": "tansy", "email": "tansy@example.org", "password": PASSWORD}
+    barrier = threading.Barrier(4)
+
+    def sign_up(_: int) -> int:
+        browser = Browser(site.app.test_client())
+        token = browser.token("/sign-up")
+        barrier.wait()
+        return browser.client.post("/sign-up", data=form | {"csrf_token": token}).status_code
+
+    with ThreadPoolExecutor(4) as pool:
+        got = list(pool.map(sign_up, range(4)))
+    assert got.count(302) == 1 and set(got) <= {302, 400, 409}
+    assert site.browser().log_in("tansy").status_code == 302
