@@ -31,7 +31,13 @@ def open_engine(url: str) -> Engine:
     parsed = _parse(url)
     if parsed.get_backend_name() == "postgresql":
         options = {"options": "-c timezone=utc"}
-        return create_engine(parsed, pool_pre_ping=True, connect_args=options, hide_parameters=True)
+        return create_engine(
+            parsed,
+            pool_pre_ping=True,
+            connect_args=options,
+            hide_parameters=True,
+            use_native_hstore=False,  # or each connection would ask whether there is such a type
+        )
     engine = create_engine(parsed, connect_args={"timeout": 60}, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

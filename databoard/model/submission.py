@@ -46,7 +46,6 @@ class Submission(Base):
             f"state = 'deleted' OR (state IN {FAILED}) = (error_kind IS NOT NULL)", name="error"
         ),
         Index("ix_submission_event_id_state", "event_id", "state"),
-        {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

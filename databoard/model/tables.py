@@ -1,7 +1,7 @@
 """All tables, with all indexes, for migrations.
 
-The indexes over a part of a table stand here and not with their tables: naming a dialect imports
-it, which every command would pay for.
+What is different in a dialect stands here and not with its table, such as an index over a part of
+it: naming a dialect imports it, which every command would pay for.
 """
 
 from typing import Any
@@ -22,3 +22,5 @@ def _partial(name: str, column: Any, where: str) -> None:
 
 _partial("ix_submission_queue", Submission.id, "state = 'new'")
 _partial("ix_submission_lease_end", Submission.lease_end, "lease_end IS NOT NULL")
+# The number of a submission that is gone is given to no other one.
+Base.metadata.tables["submission"].dialect_options["sqlite"]["autoincrement"] = True
