@@ -184,7 +184,7 @@ INSERT INTO submission (event_id, team_id, name, files_digest, submitted_at, sta
           SELECT i FROM n) AS numbers;
 INSERT INTO submission_score SELECT s.id, t.id, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
     FROM submission s, event_score_type t;
-INSERT INTO fold_run SELECT s.id, f.fold, 0, 0, 0, 1
+INSERT INTO fold_run SELECT s.id, f.fold, 0, 0, 0, 1, NULL
     FROM submission s, (SELECT 0 AS fold UNION ALL SELECT 1) f;
 INSERT INTO fold_score SELECT r.submission_id, r.fold, t.id, 0, 0, 0, 0, 0
     FROM fold_run r, event_score_type t
@@ -252,18 +252,19 @@ class Site:
         assert self._row(name).state == "scored"
         return taken
 
-    def drained(self, number: int, is_crowded: bool) -> float:
+    def drained(self, number: int, is_crowded: bool = False, is_boxed: bool = True) -> float:
         """Seconds that a worker needs for many submissions, from its start to its end."""
         self.begin_anew(is_crowded)
         names = self.submit(number)
-        taken = seconds(lambda: asyncio.run(Worker(self.engine, self.settings, jobs=2).drain()))
+        worker = Worker(self.engine, self.settings, jobs=2, is_boxed=is_boxed)
+        taken = seconds(lambda: asyncio.run(worker.drain()))
         assert all(self._row(name).state == "scored" for name in names)
         return taken
 
     @contextlib.contextmanager
-    def running_worker(self) -> Iterator[None]:
+    def running_worker(self, *flags: str) -> Iterator[None]:
         """A worker of two slots in a process of its own, warmed up by one submission."""
-        command = [INV, "backend-train-test-loop", "event", "--jobs", "2"]
+        command = [INV, "backend-train-test-loop", "event", "--jobs", "2", *flags]
         everything = clean_environment() | self.environment
         worker = subprocess.Popen(command, cwd=ROOT, env=everything, stdout=subprocess.DEVNULL)
         try:

@@ -47,6 +47,7 @@ PARTS = {
         programs=("initdb", "/usr/lib/postgresql/*/bin/initdb"),
     ),
     # The hosts of tests/lab have what this machine has.
+    "bwrap": Part("bubblewrap", "the tests that train in a box", ("bwrap",)),
     "systemd": Part("systemd", ON_HOSTS, ("/lib/systemd/systemd",)),
     "sshd": Part("openssh-server", ON_HOSTS, ("/usr/sbin/sshd",)),
     "rsync": Part("rsync", ON_HOSTS, ("rsync",)),

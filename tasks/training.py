@@ -2,6 +2,8 @@
 
 from tasks.command import LEFT_OUT, command, opened
 
+UNSAFE = "Run submitted code without its box, with all rights of yours: only code that you trust."
+
 
 @command(
     help={
@@ -12,6 +14,7 @@ from tasks.command import LEFT_OUT, command, opened
         "force": "First put back into the queue all that is scored or has failed.",
         "jobs": "Folds to train at once; by default the number of cores.",
         "contributivity": "Then compute contributivities.",
+        "unsafe_no_sandbox": UNSAFE,
     }
 )
 def train_test(
@@ -23,6 +26,7 @@ def train_test(
     force=False,
     jobs=None,
     contributivity=False,
+    unsafe_no_sandbox=False,
 ):
     """Train the waiting submissions of an event."""
     from databoard import submissions
@@ -46,7 +50,7 @@ def train_test(
             if state is not None and NEW in TRANSITIONS[submissions.check_state(state)]:
                 again.append(state)
             submissions.put_back(session, which & Submission.state.in_(again))
-        ended = train(settings, engine, slots, which)
+        ended = train(settings, engine, slots, which, is_boxed=not unsafe_no_sandbox)
         many = f"Trained {len(ended)} of {event}: {counted(ended)}."
         print(many if ended else "Nothing to train.", flush=True)
         if contributivity:
@@ -65,9 +69,17 @@ def train_test(
         "timeout": "Seconds to wait before looking again at an empty queue.",
         "jobs": "Folds to train at once; by default the number of cores.",
         "contributivity": "Compute contributivities, too, whenever submissions have changed.",
+        "unsafe_no_sandbox": UNSAFE,
     }
 )
-def backend_train_test_loop(ctx, event=LEFT_OUT, timeout="1", jobs=None, contributivity=False):
+def backend_train_test_loop(
+    ctx,
+    event=LEFT_OUT,
+    timeout="1",
+    jobs=None,
+    contributivity=False,
+    unsafe_no_sandbox=False,
+):
     """Train whatever is submitted, until stopped."""
     from databoard.database import reading
     from databoard.errors import InvalidValue
@@ -80,6 +92,7 @@ def backend_train_test_loop(ctx, event=LEFT_OUT, timeout="1", jobs=None, contrib
     pause = as_number("The timeout", timeout)
     if not 0 < pause < float("inf"):
         raise InvalidValue(f"The timeout is {timeout}.", "Use a number of seconds above 0.")
+    is_boxed = not unsafe_no_sandbox
     with opened() as (settings, engine):
         which = None
         if event:
@@ -87,18 +100,27 @@ def backend_train_test_loop(ctx, event=LEFT_OUT, timeout="1", jobs=None, contrib
                 which = Submission.event_id == find(session, Event, event).id
         print("Training what comes in; stop with Ctrl-C.", flush=True)
         if not contributivity:
-            train(settings, engine, slots, which, pause)
+            train(settings, engine, slots, which, pause, is_boxed=is_boxed)
             return
         from tasks.ensemble import blending_beside
 
         with blending_beside(settings, engine, event) as blend:
-            train(settings, engine, slots, which, pause, blend)
+            train(settings, engine, slots, which, pause, blend, is_boxed)
 
 
-def train(settings, engine, jobs=None, which=None, pause=None, on_scored=lambda: None) -> list[str]:
+def train(
+    settings,
+    engine,
+    jobs=None,
+    which=None,
+    pause=None,
+    on_scored=lambda: None,
+    is_boxed=True,
+) -> list[str]:
     """Run a worker here, with its progress; until the queue is empty, or with `pause` for ever.
 
     Returns the states that submissions ended in. SIGTERM and Ctrl-C give back what is leased.
+    Raises DataboardError where no code can be boxed.
     """
     import asyncio
     import signal
@@ -120,7 +142,8 @@ def train(settings, engine, jobs=None, which=None, pause=None, on_scored=lambda:
             if news.what == SCORED:
                 on_scored()
 
-        asyncio.run(work(Worker(engine, settings, jobs, which, tell)))  # until told to stop
+        worker = Worker(engine, settings, jobs, which, tell, is_boxed=is_boxed)
+        asyncio.run(work(worker))  # until told to stop
     return ended
 
 

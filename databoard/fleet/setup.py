@@ -29,6 +29,7 @@ PACKAGES_OF = {
         "libapache2-mod-wsgi-py3": "/usr/lib/apache2/modules/mod_wsgi.so",
     },
     "database": {"postgresql": "/usr/lib/postgresql/*/bin/postgres"},
+    "worker": {"bubblewrap": "/usr/bin/bwrap"},
 }
 
 

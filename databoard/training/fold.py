@@ -1,8 +1,9 @@
 """The fold server, and the process that runs submitted code on one fold.
 
-The server holds the kit's workflow and features and forks a process per fold. It never sees a
-label: the training labels of a fold come to that fold's process as an open file, and those of
-validation and test never leave the scorer.
+The server holds the kit's workflow and features and forks a process per fold, which goes into a
+box of its own. It never sees a label: the training labels of a fold come to that fold's process as
+an open file, and those of validation and test never leave the scorer. Predictions go out through
+open files: a fold can write nothing else that outlives it.
 """
 
 import contextlib
@@ -17,6 +18,7 @@ import re
 import resource
 import selectors
 import signal
+import socket
 import sys
 import tempfile
 import traceback
@@ -24,11 +26,12 @@ from collections.abc import Collection
 from inspect import signature
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any
 
 from databoard.errors import DataboardError
 from databoard.kits import load_problem
-from databoard.training.channel import Channel, Message
+from databoard.training import inside
+from databoard.training.channel import Channel, ChannelClosed, Message
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 MAX_REASON = 16_000
@@ -39,6 +42,12 @@ PAGE = resource.getpagesize()
 
 def serve(channel: Channel) -> None:
     """Open a kit without its labels, then `run`, `kill` and `preload` until the channel closes."""
+    # Who stops a worker may signal all that it started: it is the worker that ends the others,
+    # after it has given back what it holds.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    import rampwf  # noqa: F401 - what takes a second, paid while the scorer reads the data
+
     request, _ = channel.receive()
     os.chdir(request["code"])
     try:
@@ -54,14 +63,16 @@ def serve(channel: Channel) -> None:
     gc.collect()
     gc.freeze()
     channel.send({"id": request["id"]})
-    FoldServer(channel, problem, X_train, X_test).run()
+    FoldServer(channel, problem, X_train, X_test, request["is_boxed"]).run()
 
 
 class FoldServer:
     """Forks folds, watches their memory, and ends them with all that they started."""
 
-    def __init__(self, channel: Channel, problem: ModuleType, X_train: Any, X_test: Any) -> None:
-        self.channel = channel
+    def __init__(
+        self, channel: Channel, problem: ModuleType, X_train: Any, X_test: Any, is_boxed: bool
+    ) -> None:
+        self.channel, self.is_boxed = channel, is_boxed
         self.problem, self.X_train, self.X_test = problem, X_train, X_test
         self.running: dict[int, Message] = {}
         self.base = _resident(os.getpid())
@@ -92,7 +103,7 @@ class FoldServer:
     def _serve_one(self) -> None:
         request, files = self.channel.receive()
         if request["do"] == "run":
-            pid = os.fork()
+            pid = inside.fork() if self.is_boxed else os.fork()
             if pid == 0:
                 self._become_fold(request, *files)
             self.running[pid] = request
@@ -105,17 +116,28 @@ class FoldServer:
         elif request["do"] == "preload":
             preload(request["modules"])
 
-    def _become_fold(self, request: Message, labels: int, status: int) -> NoReturn:
+    def _become_fold(self, request: Message, *files: int) -> None:
         try:
             os.setsid()
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for descriptor in map(int, os.listdir("/proc/self/fd")):
-                if descriptor not in (0, 1, 2, labels, status):
+                if descriptor not in (0, 1, 2, *files):
                     with contextlib.suppress(OSError):
                         os.close(descriptor)
-            run_fold(self.problem, self.X_train, self.X_test, request, labels, status)
+            paths = Path(request["files"]), Path(request["work"])
+            if self.is_boxed:
+                try:
+                    inside.enter(paths[0], Path(request["runs"]))
+                except OSError as error:
+                    reason = f"No box could be made: {error}."
+                    say = json.dumps({"kind": "platform", "reason": reason})
+                    os.write(files[1], f"{say}\n".encode())
+                    return
+                paths = inside.SUBMISSION, inside.WORK
+            _limit(request["memory_limit"])
+            run_fold(self.problem, self.X_train, self.X_test, *paths, *files)
         finally:
             os._exit(0)
 
@@ -142,26 +164,32 @@ class FoldServer:
 
 
 def run_fold(
-    problem: ModuleType, X_train: Any, X_test: Any, request: Message, labels: int, status: int
+    problem: ModuleType,
+    X_train: Any,
+    X_test: Any,
+    files: Path,
+    work: Path,
+    labels: int,
+    status: int,
+    train: int,
+    test: int,
 ) -> None:
     """Train and predict on one fold, here, in the process that ends with it.
 
-    The submission is in `<folder>/files`, what it writes goes to `<folder>/work`, its
-    predictions to `<folder>/out/{train,test}.npy`. Each step that is reached is a line on
-    `status`; a failure is a JSON line.
+    The submission is in `files`, what it writes goes to `work`, its predictions as arrays of numpy
+    to the open files `train` and `test`. Each step that is reached is a line on `status`; a failure
+    is a JSON line.
     """
     import numpy as np
 
-    folder = Path(request["folder"])
-    _limit(request["memory_limit"])
-    with os.fdopen(labels, "rb") as file:
-        y_train, train_is, valid_is = pickle.load(file)  # noqa: S301 - written by the scorer
+    with os.fdopen(labels, "rb") as source:
+        y_train, train_is, valid_is = pickle.load(source)  # noqa: S301 - written by the scorer
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(null, standard)
     os.close(null)
-    os.chdir(folder / "work")
-    os.environ["HOME"] = os.environ["TMPDIR"] = str(folder / "work")
+    os.chdir(work)
+    os.environ["HOME"] = os.environ["TMPDIR"] = str(work)
     tempfile.tempdir = None  # the kit may have looked it up
     random.seed(0)
     np.random.seed(0)
@@ -169,7 +197,7 @@ def run_fold(
     def say(step: str) -> None:
         os.write(status, f"{step}\n".encode())
 
-    workflow, files = problem.workflow, folder / "files"
+    workflow = problem.workflow
     step = "training"
     try:
         say("started")
@@ -186,9 +214,11 @@ def run_fold(
             y_pred_test = workflow.test_submission(model, X_test, *no_fold)
         say("tested")
         step = "scoring"
-        np.save(folder / "out" / "train.npy", np.asarray(y_pred_train), allow_pickle=False)
+        with os.fdopen(train, "wb") as file:
+            np.save(file, np.asarray(y_pred_train), allow_pickle=False)
         if X_test is not None:
-            np.save(folder / "out" / "test.npy", np.asarray(y_pred_test), allow_pickle=False)
+            with os.fdopen(test, "wb") as file:
+                np.save(file, np.asarray(y_pred_test), allow_pickle=False)
         say("done")
     except BaseException as error:
         kind = "memory" if isinstance(error, MemoryError) else "exception"
@@ -255,3 +285,8 @@ def _resident(pid: int, family: bool = False) -> int:
         pages = int(file.read().split()[1])
     rest = sum(_resident(child, True) for child in _children(pid)) if family else 0
     return pages * PAGE + rest
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(ChannelClosed):  # the worker is gone
+        serve(Channel(socket.socket(fileno=int(sys.argv[1]))))

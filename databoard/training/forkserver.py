@@ -1,7 +1,6 @@
-"""The process that imports the libraries once, and forks the servers of each kit.
+"""The process that imports the libraries once, and forks a scorer for each kit.
 
-It never reads a kit's data nor a submission. Its children are a *scorer* (has the labels, runs
-no submitted code) and a *fold server* (has the features, forks a process per fold).
+It never reads a kit's data nor a submission.
 """
 
 import contextlib
@@ -11,21 +10,19 @@ import signal
 import socket
 import sys
 
-from databoard.training import fold, scorer
+from databoard.training import scorer
 from databoard.training.channel import Channel, ChannelClosed
-
-SERVERS = {"scorer": scorer.serve, "folds": fold.serve}
 
 
 def serve(channel: Channel) -> None:
-    """Fork a server for each `{"server": name}` that comes with the socket to serve on."""
+    """Fork a scorer for each request that comes with the socket to serve on."""
     # Who stops a worker may signal all that it started: it is the worker that ends the others,
     # after it has given back what it holds.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     import rampwf  # noqa: F401 - what takes a second, paid here once
 
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the servers
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the scorers
     gc.collect()
     gc.freeze()  # or the collector of each child would copy every page
     while True:
@@ -35,7 +32,7 @@ def serve(channel: Channel) -> None:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             channel.socket.close()
             try:
-                SERVERS[request["server"]](Channel(socket.socket(fileno=files[0])))
+                scorer.serve(Channel(socket.socket(fileno=files[0])))
             except ChannelClosed:
                 os._exit(0)
             except BaseException:

@@ -29,7 +29,7 @@ async def score_again(
     query = select(Submission.id).where(which, Submission.state == SCORED).order_by(Submission.id)
     with reading(engine) as session:
         works = [work_of(session, settings, id_) for id_ in session.scalars(query).all()]
-    async with LocalEngine(1, settings.threads) as trainer:
+    async with LocalEngine(1, settings.threads, is_boxed=False) as trainer:  # no submission runs
         for number, work in enumerate(works, start=1):
             scores = await _scores(trainer, work)
             with session_scope(engine) as session:

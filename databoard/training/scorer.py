@@ -17,6 +17,8 @@ from databoard.kits import Data, load_data, load_problem
 from databoard.predictions import BadPredictions, read_predictions
 from databoard.training.channel import Channel, Message
 
+MAX_PARTS = 100  # of features that are a tuple or a list
+
 
 def serve(channel: Channel) -> None:
     """Open one kit, then answer `labels`, `score`, `again`, `bag` and `drop`, one by one."""
@@ -32,6 +34,7 @@ def serve(channel: Channel) -> None:
             "id": number,
             "n_folds": len(scorer.data.folds),
             "folds_digest": digest_of(scorer.data.folds),
+            "folders": scorer.folders(),
         }
     )
     while True:
@@ -64,11 +67,25 @@ class Scorer:
 
     def __init__(self, kit: Path, data_path: Path, features: Path) -> None:
         os.chdir(kit)
+        self.data_path = data_path
         self.problem = load_problem(kit)
         self.data: Data = load_data(self.problem, data_path, kit.name)
         self.predictions: dict[str, dict[int, tuple[Any, Any, list[Any]]]] = {}
         with features.open("wb") as file:
             pickle.dump((self.data.X_train, self.data.X_test), file, protocol=5)
+
+    def folders(self) -> list[str]:
+        """The folders of the kit's data that the features name, such as one of images."""
+        texts: set[str] = set()
+        for features in (self.data.X_train, self.data.X_test):
+            parts = features if isinstance(features, list | tuple) else [features]
+            texts.update(str(part) for part in parts[:MAX_PARTS] if isinstance(part, str | Path))
+        data = (self.data_path / "data").resolve()
+        return sorted(
+            text
+            for text in texts
+            if os.path.isabs(text) and os.path.isdir(text) and data in Path(text).resolve().parents
+        )
 
     def labels(self, fold: int) -> int:
         """An open, nameless file with what a fold may know: (y, train_is, valid_is).

@@ -43,7 +43,9 @@ class Worker:
         which: ColumnElement[bool] | None = None,
         report: Callable[[Progress], None] = lambda progress: None,
         lease_seconds: float = LEASE_SECONDS,
+        is_boxed: bool = True,
     ) -> None:
+        self._is_boxed = is_boxed
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self._report, self._lease_seconds = report, lease_seconds
         self._engine, self._settings, self._which = engine, settings, which
@@ -83,7 +85,7 @@ class Worker:
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[LocalEngine]:
         self._postman = notices.Postman(self._engine, os.environ)
-        async with LocalEngine(self._jobs, self._settings.threads) as trainer:
+        async with LocalEngine(self._jobs, self._settings.threads, self._is_boxed) as trainer:
             try:
                 yield trainer
             finally:

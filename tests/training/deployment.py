@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import tempfile
 import textwrap
@@ -77,12 +78,13 @@ from pathlib import Path
 
 import numpy as np
 
-FOLD = int(Path.cwd().parent.name)
-OUT = Path.cwd().parent / "out"
+FOLD = -1
 {top}
 
 class Model:
     def fit(self, X, y, train_is):
+        global FOLD
+        FOLD = int(train_is[0] != 0)
 {fit}
 
     def predict(self, X):
@@ -191,24 +193,27 @@ class Deployment:
         jobs: int = 2,
         lease_seconds: float = 60,
         report: Callable[[Progress], None] = lambda progress: None,
+        is_boxed: bool = True,
     ) -> Worker:
         """A worker for everything, or for one event."""
         which = None
         if event is not None:
             with database.reading(self.engine) as session:
                 which = Submission.event_id == find(session, Event, event).id
-        return Worker(self.engine, self.settings, jobs, which, report, lease_seconds)
+        return Worker(self.engine, self.settings, jobs, which, report, lease_seconds, is_boxed)
 
-    def train(self, event: str | None = None, jobs: int = 2) -> list[Progress]:
+    def train(
+        self, event: str | None = None, jobs: int = 2, is_boxed: bool = True
+    ) -> list[Progress]:
         """Train all that waits. Returns what was reported."""
         news: list[Progress] = []
-        asyncio.run(self.worker(event, jobs, report=news.append).drain())
+        asyncio.run(self.worker(event, jobs, report=news.append, is_boxed=is_boxed).drain())
         return news
 
-    def outcome(self, event: str, name: str, files: Files) -> Submission:
+    def outcome(self, event: str, name: str, files: Files, is_boxed: bool = True) -> Submission:
         """Submit, train, and return the submission as it ended."""
         submission_id = self.submit(event, name, files)
-        self.train(event)
+        self.train(event, is_boxed=is_boxed)
         return self.get(submission_id)
 
     def get(self, submission_id: int) -> Submission:
@@ -245,3 +250,13 @@ def is_there(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def named(name: str) -> list[int]:
+    """The processes on this machine that call themselves so, wherever they are."""
+    found = []
+    for comm in Path("/proc").glob("[0-9]*/comm"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if comm.read_text().strip() == name and is_there(int(comm.parent.name)):
+                found.append(int(comm.parent.name))
+    return found

@@ -161,7 +161,7 @@ def test_the_kit_it_sees_leads_to_no_data(
             same=problem is sys.modules["problem"],
             code=sorted(str(path.relative_to(here)) for path in here.rglob("*")),
             work=os.listdir(),
-            fold=sorted(path.name for path in Path.cwd().parent.iterdir()),
+            submission=os.listdir("/submission"),
             path=sys.path,
             arguments=sys.argv,
             answer=of_the_kit.answer,
@@ -171,7 +171,7 @@ def test_the_kit_it_sees_leads_to_no_data(
     )
     assert told["has"] == ["Predictions", "workflow"] and told["same"]
     assert told["code"] == ["external_imports", "external_imports/of_the_kit.py", "problem.py"]
-    assert told["work"] == [] and told["fold"] == ["files", "out", "work"]
+    assert told["work"] == [] and told["submission"] == ["estimator.py"]
     assert told["answer"] == 42
     ours = str(ready.settings.deployment_path)
     for place in (*told["path"], *told["arguments"], *told["module"]):
@@ -199,7 +199,7 @@ def test_the_environment_holds_no_secret(
         request,
         fit="tell(now=dict(os.environ), first=Path('/proc/self/environ').read_text())",
     )
-    allowed = {"PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH"}
+    allowed = {"PATH", "PWD", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH"}
     allowed |= {"PYTHONHASHSEED", "PYTHONDONTWRITEBYTECODE", "HOME", "TMPDIR", "MPLBACKEND"}
     rest = {name for name in told["now"] if not name.endswith("_NUM_THREADS")} - allowed
     # what numerical libraries set when they are imported
@@ -227,7 +227,8 @@ def test_no_descriptor_is_inherited_but_the_status(
     )
     standard = [told["files"].pop(number) for number in "012"]
     assert standard == ["/dev/null"] * 3
-    assert [path.partition(":")[0] for path in told["files"].values()] == ["pipe"]
+    kinds = sorted(Path(path.partition(":")[0]).name for path in told["files"].values())
+    assert kinds == ["pipe", "test.npy", "train.npy"]  # the status, and the predictions
     assert told["session"]
 
 
@@ -249,8 +250,8 @@ def leave():
     os.environ["left_behind"] = "1"
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     np.random.seed(5)
-    folders = Path.cwd(), Path.home(), Path(tempfile.gettempdir()), OUT, Path(__file__).parent
-    for folder in folders:
+    folders = "/tmp", "/dev/shm", "/scratch", Path.cwd(), Path.home(), tempfile.gettempdir()
+    for folder in map(Path, folders):
         (folder / "left_behind").write_text("x")
 """
 LOOK = """
@@ -263,7 +264,7 @@ import sklearn
 
 def look():
     owners = np, sklearn, builtins, problem, sys, type(problem.workflow)
-    folders = Path.cwd(), Path.home(), Path(tempfile.gettempdir()), Path(__file__).parent
+    folders = [Path(name) for name in ("/tmp", "/dev", "/scratch", "/submission", "/kit")]
     return {
         "owners": [str(owner) for owner in owners if hasattr(owner, "left_behind")],
         "changed": [np.mean is None, random.random is None, not problem.score_types],

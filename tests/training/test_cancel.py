@@ -160,7 +160,7 @@ def test_scoring_again_is_as_training_again(deployment: Deployment, tmp_path: Pa
     note = tmp_path / "trained"
     code = model(fit=f"open({str(note)!r}, 'a').write('x')", predict="return np.arange(len(X)) / 7")
     submission_id = deployment.submit("mended", "first", code)
-    deployment.train()
+    deployment.train(is_boxed=False)
     before = stored(deployment)
     assert note.read_text() == "xx"
 

@@ -96,10 +96,13 @@ def count_waiting(deployment: Deployment) -> int:
 
 
 def left_over(scratch: Path) -> list[int]:
-    """Processes whose home is in the scratch folder: all that workers have started."""
+    """Processes that have the scratch folder as their home, or in their box: all that workers have
+    started.
+    """
     found = []
-    for environment in Path("/proc").glob("[0-9]*/environ"):
+    for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if str(scratch).encode() in environment.read_bytes():
-                found.append(int(environment.parent.name))
+            about = (process / "environ").read_bytes() + (process / "mountinfo").read_bytes()
+            if str(scratch).encode() in about:
+                found.append(int(process.name))
     return found

@@ -1,4 +1,7 @@
-"""The worker: how it shares its slots, keeps its leases, and gives back what it holds."""
+"""The worker: how it shares its slots, keeps its leases, and gives back what it holds.
+
+Submissions tell of themselves in files, and are told: for that they are out of their box.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,8 @@ from databoard.training.assignment import Progress
 from tests.training.deployment import Deployment, is_there, model, until, write_plain_kit
 
 pytestmark = pytest.mark.slow
+
+INVOKE = [sys.executable, "-m", "invoke"]
 
 # For what is the same on both, whatever is stored.
 on_one_database = pytest.mark.parametrize("shared", ["sqlite"], indirect=True)
@@ -70,7 +75,7 @@ def working(
 ) -> Iterator[tuple[list[Progress], Callable[[], None]]]:
     """A worker in a thread: what it reports, and a function that waits until it has drained."""
     news: list[Progress] = []
-    worker = deployment.worker(lease_seconds=lease_seconds, report=news.append)
+    worker = deployment.worker(lease_seconds=lease_seconds, report=news.append, is_boxed=False)
     thread = threading.Thread(target=lambda: asyncio.run(worker.drain()))
 
     def join() -> None:
@@ -88,7 +93,7 @@ def working(
 def loop(deployment: Deployment, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """A real `inv backend-train-test-loop`, in a process group of its own."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "invoke", "backend-train-test-loop", *arguments],
+        [*INVOKE, "backend-train-test-loop", "--unsafe-no-sandbox", *arguments],
         cwd=ROOT,
         env=os.environ | deployment.environment,
         stdout=subprocess.PIPE,
@@ -127,7 +132,7 @@ def test_folds_run_side_by_side_up_to_jobs(
         """
     )
     first, second = ready.submit("six", name, watch), ready.submit("plain", name, watch)
-    ready.train(jobs=jobs)
+    ready.train(jobs=jobs, is_boxed=False)
     assert ready.get(first).state == ready.get(second).state == "scored"
     seen = [int(path.suffix[1:]) for path in tmp_path.iterdir() if path.suffix[1:].isdigit()]
     assert len(seen) == 8 and max(seen) == jobs
@@ -219,7 +224,7 @@ def test_a_worker_that_is_stopped_gives_back_what_it_holds(
     assert f"plain/ada/held_{number.name}: released" in output
     assert "Traceback" not in errors
     (tmp_path / "quick").touch()
-    ready.train()
+    ready.train(is_boxed=False)
     row = ready.get(held)
     assert (row.state, row.attempt) == ("scored", 2)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from databoard.errors import DataboardError
 from databoard.model import states
-from databoard.training import sandbox
+from databoard.training import inside, sandbox
 from databoard.training.channel import ChannelClosed
 from databoard.training.engines.servers import KitServers, PlatformFailed, Servers
 from databoard.training.outcome import FoldOutcome, Scores, SubmissionFailed, Work
@@ -99,7 +99,7 @@ class Run:
         """End all its folds."""
         for number in self.running:
             with contextlib.suppress(ChannelClosed):
-                self.kit.folds.tell({"do": "kill", "run": number})
+                self.kit.folds.caller.tell({"do": "kill", "run": number})
 
 
 class Status:
@@ -155,12 +155,12 @@ class EngineDied(DataboardError):
 class LocalEngine:
     """Trains submissions on this machine. Use it as `async with`."""
 
-    def __init__(self, slots: int, threads: str = "1") -> None:
+    def __init__(self, slots: int, threads: str = "1", is_boxed: bool = True) -> None:
         self.slots = Slots(slots)
-        self._threads = threads
+        self._threads, self._is_boxed = threads, is_boxed
 
     async def __aenter__(self) -> "LocalEngine":
-        self._servers = Servers(self._threads)
+        self._servers = Servers(self._threads, self._is_boxed)
         self._servers.start()
         return self
 
@@ -199,7 +199,7 @@ class LocalEngine:
 
     async def _run(self, run: Run, queued: Callable[[], None]) -> Scores:
         kit, failure = run.kit, None
-        kit.folds.tell({"do": "preload", "modules": imported_modules(run.work.files)})
+        kit.folds.caller.tell({"do": "preload", "modules": imported_modules(run.work.files)})
         try:
             async with asyncio.TaskGroup() as group:
                 clock = group.create_task(_keep_time(run))
@@ -211,14 +211,15 @@ class LocalEngine:
                 await asyncio.gather(*tasks)
                 clock.cancel()
             answer, _ = await kit.scorer.call({"do": "bag", "job": run.job})
-        except* (SubmissionFailed, ChannelClosed) as errors:
+        except* (SubmissionFailed, PlatformFailed, ChannelClosed) as errors:
             # Raised below: Python before 3.11.4 wraps what is raised here in a group.
             first = errors.exceptions[0]
             failure = first.exceptions[0] if isinstance(first, ExceptionGroup) else first
         finally:
             with contextlib.suppress(ChannelClosed):
                 kit.scorer.tell({"do": "drop", "job": run.job})
-            shutil.rmtree(run.folder, ignore_errors=True)
+            for folder in (run.folder, kit.runs / run.job):
+                shutil.rmtree(folder, ignore_errors=True)
         if failure is not None:
             raise failure
         if "error" in answer:
@@ -232,6 +233,8 @@ class LocalEngine:
             status, answer = await _run_fold(run, fold, folder)
         finally:
             await self.slots.give()
+        if status.last is None and status.failure.get("kind") == "platform":  # before its code runs
+            raise PlatformFailed(str(status.failure.get("reason")))
         if "done" not in status.times or answer["exit"] != 0 or run.is_out_of_time:
             raise _failure(run, fold, status, answer)
         scored, _ = await run.kit.scorer.call(
@@ -239,11 +242,12 @@ class LocalEngine:
                 "do": "score",
                 "job": run.job,
                 "fold": fold,
-                "from": str(folder / "out"),
+                "from": str(folder),
                 "to": str(run.work.predictions),
             }
         )
-        shutil.rmtree(folder)
+        for done in (folder, run.kit.runs / run.job / str(fold)):
+            shutil.rmtree(done)
         if "error" in scored:
             raise SubmissionFailed(states.SCORING_ERROR, "predictions", scored["error"], fold)
         return FoldOutcome(
@@ -256,21 +260,32 @@ class LocalEngine:
 
 
 async def _run_fold(run: Run, fold: int, folder: Path) -> tuple[Status, dict[str, Any]]:
-    """Run a fold's process to its end, whatever that is."""
-    sandbox.make_folder(folder, run.work.files)
+    """Run a fold's process to its end, whatever that is; its predictions are in `folder`."""
+    place = Path("runs", run.job, str(fold))
+    sandbox.copy_files(run.work.files, run.kit.folder / place)
+    (folder / "work").mkdir(parents=True)  # where there is no box
     _, labels = await run.kit.scorer.call({"do": "labels", "fold": fold})
     status = Status(lambda step: run.note(step, fold))
     files = [*labels, status.writer]
-    request = {"do": "run", "folder": str(folder), "memory_limit": run.work.memory_limit}
+    sees = run.kit.folds.sees
+    request = {
+        "do": "run",
+        "files": str(sees / place),
+        "runs": str(sees / "runs"),
+        "work": str(folder / "work"),
+        "memory_limit": run.work.memory_limit,
+    }
     try:
         try:
-            number = run.kit.folds.begin(request, files)
+            for side in ("train", "test"):
+                files.append(os.open(folder / f"{side}.npy", os.O_WRONLY | os.O_CREAT, 0o600))
+            number = run.kit.folds.caller.begin(request, files)
         finally:
             for file in files:
                 os.close(file)
         run.running[number] = time.monotonic()
         try:
-            answer, _ = await run.kit.folds.answer(number)
+            answer, _ = await run.kit.folds.caller.answer(number)
         except asyncio.CancelledError:
             run.kill()
             raise
@@ -306,6 +321,8 @@ def _failure(run: Run, fold: int, status: Status, answer: dict[str, Any]) -> Sub
             text += f"\nThe submission may use {limit} MB of memory."
         return SubmissionFailed(state, kind, text, fold)
     code = answer["exit"]
+    if code == inside.ABORTED and run.kit.folds.is_boxed:
+        code = -signal.SIGABRT
     how = f"with the exit code {code}"
     if code < 0:
         known = {number.value: number.name for number in signal.Signals}

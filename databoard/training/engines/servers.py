@@ -1,4 +1,4 @@
-"""The processes that the local engine keeps: a forkserver, and two servers per kit."""
+"""The processes that the local engine keeps: a forkserver per environment, two servers per kit."""
 
 import asyncio
 import contextlib
@@ -31,17 +31,43 @@ class PlatformFailed(DataboardError):
 
 
 @dataclass
+class FoldServer:
+    """The process that forks folds, in its box unless that is not wanted."""
+
+    caller: Caller
+    process: subprocess.Popen[bytes]
+    sees: Path  # the folder of the kit's servers, as it sees it
+    is_boxed: bool
+
+    def close(self) -> None:
+        """End it, and all that it has started."""
+        self.caller.close()
+        self.process.kill()
+        self.process.wait()
+
+
+@dataclass
 class KitServers:
     """The scorer and the fold server of a kit, as its files were when they were started."""
 
     signature: Signature
     folder: Path
     scorer: Caller
-    folds: Caller
+    folds: "FoldServer"
     n_folds: int
     folds_digest: str
     users: int = 0
     is_retired: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether both still serve."""
+        return self.scorer.is_open and self.folds.caller.is_open
+
+    @property
+    def runs(self) -> Path:
+        """Where submissions are put for the folds that they run in."""
+        return self.folder / "runs"
 
     def close(self) -> None:
         """End both, and forget the features."""
@@ -69,7 +95,10 @@ class Forkserver:
 class Servers:
     """Starts what is needed when it is needed. Imports are paid once, data is read once per kit."""
 
-    def __init__(self, threads: str) -> None:
+    def __init__(self, threads: str, is_boxed: bool = True) -> None:
+        if is_boxed:
+            sandbox.check()
+        self._is_boxed = is_boxed
         _sweep_scratch()
         self.scratch = Path(tempfile.mkdtemp(prefix="databoard-"))
         self._lock = _lock(self.scratch)
@@ -141,7 +170,9 @@ class Servers:
         async with self._opening:
             place, signature = (kit, python), _signature(kit, data)
             servers = self._kits.get(place)
-            is_good = servers is not None and servers.scorer.is_open and servers.folds.is_open
+            is_good = (
+                servers is not None and servers.scorer.is_open and servers.folds.caller.is_open
+            )
             if servers is not None and is_good and servers.signature == signature:
                 self._kits[place] = self._kits.pop(place)  # the latest used comes last
                 return servers
@@ -179,6 +210,7 @@ class Servers:
         if not (kit / "problem.py").is_file():
             raise PlatformFailed(f"There is no kit in {kit}: it has no problem.py.")
         folder = Path(tempfile.mkdtemp(dir=self.scratch, prefix="kit-"))
+        folder.chmod(0o755)  # what is above it is our own
         started: list[int] = []
         try:
             async with asyncio.timeout(apart.LOAD_SECONDS):
@@ -203,30 +235,63 @@ class Servers:
         started: list[int],
     ) -> KitServers:
         """Start both servers of a kit; `started` gets their process ids."""
-        features = folder / "features"
-        scorer = await self._fork("scorer", python, started)
-        request = {"kit": str(kit), "data": str(data), "features": str(features)}
+        (folder / "runs").mkdir()
+        sandbox.copy_code(kit, folder / kit.name)
+        folds = self._start_folds(python, folder, [])  # it imports the libraries meanwhile
+        started.append(folds.process.pid)
+        scorer = await self._fork_scorer(python, started)
+        request = {"kit": str(kit), "data": str(data), "features": str(folder / "features")}
         answer, _ = await scorer.call(request)
         if "error" in answer:
             scorer.close()
+            folds.close()
             raise PlatformFailed(answer["error"])
-        code = sandbox.copy_code(kit, folder / kit.name)
-        folds = await self._fork("folds", python, started)
-        opened, _ = await folds.call({"code": str(code), "features": str(features)})
+        if answer["folders"] and self._is_boxed:  # which are not in its box yet
+            folds.close()
+            folds = self._start_folds(python, folder, [Path(name) for name in answer["folders"]])
+            started.append(folds.process.pid)
+        (folder / "features").chmod(0o644)
         kit_servers = KitServers(
             signature, folder, scorer, folds, answer["n_folds"], answer["folds_digest"]
         )
+        try:
+            opened, _ = await folds.caller.call(
+                {
+                    "code": str(folds.sees / kit.name),
+                    "features": str(folds.sees / "features"),
+                    "is_boxed": self._is_boxed,
+                }
+            )
+        except BaseException:
+            kit_servers.close()
+            raise
         if "error" in opened:
             kit_servers.close()
             raise PlatformFailed(opened["error"])
         return kit_servers
 
-    async def _fork(self, server: str, python: Path, started: list[int]) -> Caller:
+    def _start_folds(self, python: Path, folder: Path, folders: list[Path]) -> FoldServer:
+        ours, theirs = pair()
+        box = sandbox.boxed(python, folder, folders) if self._is_boxed else []
+        with theirs:
+            process = subprocess.Popen(
+                [*box, str(python), "-m", "databoard.training.fold", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                env=self._environment,
+                cwd=self.scratch,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,  # kits print
+                start_new_session=True,  # Ctrl-C is the worker's: it ends the folds itself
+            )
+        sees = sandbox.KIT if self._is_boxed else folder
+        return FoldServer(Caller(ours), process, sees, self._is_boxed)
+
+    async def _fork_scorer(self, python: Path, started: list[int]) -> Caller:
         forkserver = self.start(python)
         ours, theirs = pair()
         with theirs:
             try:
-                answer, _ = await forkserver.caller.call({"server": server}, [theirs.fileno()])
+                answer, _ = await forkserver.caller.call({}, [theirs.fileno()])
                 started.append(answer["pid"])
             except ChannelClosed:
                 ours.close()
