@@ -38,13 +38,14 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 def fork() -> int:
     """As `os.fork`; the child is the first process of a PID namespace. Raises OSError."""
-    ours = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    ours, pid = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC), -1
     try:
         _call("unshare", NEWPID)
-        if pid := os.fork():
-            _call("setns", ours, NEWPID)
+        pid = os.fork()
         return pid
     finally:
+        if pid != 0:  # what comes next is not to be in the same one
+            _call("setns", ours, NEWPID)
         os.close(ours)
 
 

@@ -22,6 +22,7 @@ from databoard.training import sandbox
 from databoard.training.channel import Caller, ChannelClosed, pair
 
 MAX_KITS = 4
+CLOSING_SECONDS = 5.0
 Signature = tuple[tuple[str, int, int], ...]
 Place = tuple[Path, Path]  # of a kit, and of the Python that it runs in
 
@@ -31,8 +32,8 @@ class PlatformFailed(DataboardError):
 
 
 @dataclass
-class FoldServer:
-    """The process that forks folds, in its box unless that is not wanted."""
+class Folds:
+    """The fold server of a kit, in its box unless that is not wanted."""
 
     caller: Caller
     process: subprocess.Popen[bytes]
@@ -42,6 +43,9 @@ class FoldServer:
     def close(self) -> None:
         """End it, and all that it has started."""
         self.caller.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if not self.is_boxed:  # it ends its folds by itself, and what they have started
+                self.process.wait(CLOSING_SECONDS)
         self.process.kill()
         self.process.wait()
 
@@ -53,7 +57,7 @@ class KitServers:
     signature: Signature
     folder: Path
     scorer: Caller
-    folds: "FoldServer"
+    folds: Folds
     n_folds: int
     folds_digest: str
     users: int = 0
@@ -270,7 +274,7 @@ class Servers:
             raise PlatformFailed(opened["error"])
         return kit_servers
 
-    def _start_folds(self, python: Path, folder: Path, folders: list[Path]) -> FoldServer:
+    def _start_folds(self, python: Path, folder: Path, folders: list[Path]) -> Folds:
         ours, theirs = pair()
         box = sandbox.boxed(python, folder, folders) if self._is_boxed else []
         with theirs:
@@ -284,7 +288,7 @@ class Servers:
                 start_new_session=True,  # Ctrl-C is the worker's: it ends the folds itself
             )
         sees = sandbox.KIT if self._is_boxed else folder
-        return FoldServer(Caller(ours), process, sees, self._is_boxed)
+        return Folds(Caller(ours), process, sees, self._is_boxed)
 
     async def _fork_scorer(self, python: Path, started: list[int]) -> Caller:
         forkserver = self.start(python)
