@@ -103,7 +103,7 @@ class Scene:
         settings = self.deployment.settings
         tcp = "connect(socket.AF_INET, ({!r}, {}))"
         read, write = "open({!r}).read()", "open({!r}, 'a').write('x')"
-        listing = "os.listdir({!r})"
+        listing = "sorted(os.listdir({!r}))"
         kit = settings.kits_path / "plain"
         return {
             # the network
@@ -136,7 +136,11 @@ class Scene:
                 listing.format(str(ROOT / "databoard" / "specific")), ([],)
             ),
             "the repository": Attempt(
-                listing.format(str(ROOT)), (["databoard"], [".venv", "databoard"])
+                listing.format(str(ROOT)),
+                (
+                    [".venv", "databoard"],  # where the environment is in it
+                    ["databoard"],
+                ),
             ),
             "homes": Attempt(listing.format("/home"), NOT_THERE),
             # writing
