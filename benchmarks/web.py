@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
@@ -24,6 +24,7 @@ from measure import (
     arguments,
     clean_environment,
     interleave,
+    peer,
     postgresql,
     report,
     run,
@@ -37,6 +38,13 @@ from tests.postgres import Cluster, free_port
 BOARD = "/events/e/leaderboard"
 PAGES = ("/", "/events/e", BOARD, f"{BOARD}?page=2", f"{BOARD}/competition", "/submissions/1")
 LIBRARIES = "invoke, flask, flask_wtf, psycopg2, sqlalchemy.orm, sqlalchemy.dialects.postgresql"
+OLD = (
+    *("ramp-frontend==0.10.0", "ramp-database==0.10.0", "ramp-utils==0.10.0"),
+    *("ramp-engine==0.10.0", "ramp-workflow==0.7.0", "sqlalchemy<2", "flask<2.1", "werkzeug<2.1"),
+    *("jinja2<3.1", "markupsafe<2.1", "itsdangerous<2.1", "flask-sqlalchemy<2.6"),
+    *("flask-login<0.6", "flask-wtf<1.1", "wtforms<3", "email_validator<2", "pandas<2"),
+    *("numpy<1.24", "psycopg2-binary"),
+)
 SLOWER = 1 / 0.4  # at least 0.4 of the requests per second of the prepared text
 BARE = """
 import sys
@@ -99,12 +107,7 @@ def get(port: int, path: str) -> bytes:
 def leaderboards(cluster: Cluster, n: int, requests: int, rounds: int) -> list[Row]:
     """A page of the board of `n` submissions, against a text of its size; a score in between."""
     with cluster.database(f"web{n}") as url, TemporaryDirectory() as folder:
-        database.upgrade(url)
-        engine = database.open_engine(url)
-        load(engine, n)
-        with engine.begin() as connection:
-            connection.execute(text("UPDATE event SET is_public = true"))
-        port = free_port()
+        engine, port = _filled(url, n), free_port()
         with served(url, folder) as ours:
             page = get(ours, BOARD).decode()
             with started([PYTHON, "-c", BARE, str(port)], {}, page):
@@ -121,6 +124,16 @@ def leaderboards(cluster: Cluster, n: int, requests: int, rounds: int) -> list[R
     return [Row(f"leaderboard page of {n:,} / a prepared text", mine, floor, SLOWER)]
 
 
+def _filled(url: str, n: int) -> database.Engine:
+    """A new database with a public event of `n` submissions."""
+    database.upgrade(url)
+    engine = database.open_engine(url)
+    load(engine, n)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE event SET is_public = true"))
+    return engine
+
+
 def _check_fresh(engine: database.Engine, port: int) -> None:
     """A score that is stored is on the next page."""
     best = "UPDATE submission_score SET bag_key = bag_key - 9 WHERE submission_id = "
@@ -134,12 +147,7 @@ def _check_fresh(engine: database.Engine, port: int) -> None:
 def crowd(cluster: Cluster, users: int, duration: float) -> list[Row]:
     """Users who read page after page: the slowest of a hundred, against the median."""
     with cluster.database("crowd") as url, TemporaryDirectory() as folder:
-        database.upgrade(url)
-        engine = database.open_engine(url)
-        load(engine, 1_000)
-        with engine.begin() as connection:
-            connection.execute(text("UPDATE event SET is_public = true"))
-        engine.dispose()
+        _filled(url, 1_000).dispose()
         with served(url, folder) as port:
             times: list[float] = []
             end = time.monotonic() + duration
@@ -169,6 +177,35 @@ def _first_page(port: int) -> list[bytes]:
     page = get(port, "/")
     links = re.findall(r'(?:href|src)="(/static/[^"]+)"', page.decode())
     return [page, *(get(port, link) for link in links)]
+
+
+def against_the_old(cluster: Cluster, n: int, rounds: int) -> list[Row]:
+    """Until a score that has changed is on the page: ours, and the old frontend's, whose boards
+    are made anew for it.
+    """
+    python = peer("ramp-frontend", *OLD, is_pinned=False) / "python"
+    script, kit = ROOT / "benchmarks/web/old_frontend.py", ROOT / "databoard/specific/problems/iris"
+    with ExitStack() as opened:
+        old_url = opened.enter_context(cluster.database("old"))
+        command = [python, script, old_url, kit, str(n)]
+        old = opened.enter_context(
+            Popen(command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, text=True)
+        )
+        assert old.stdin and old.stdout
+        url = opened.enter_context(cluster.database("new"))
+        engine = _filled(url, n)
+        opened.callback(engine.dispose)
+        folder = opened.enter_context(TemporaryDirectory())
+        port = opened.enter_context(served(url, folder))
+        if old.stdout.readline() != "ready\n":
+            sys.exit("The old frontend does not start.")
+
+        def theirs() -> float:
+            print("change", file=old.stdin, flush=True)
+            return float(old.stdout.readline())
+
+        medians = interleave(rounds, lambda: seconds(lambda: _check_fresh(engine, port)), theirs)
+    return [Row(f"a changed score of {n:,} on the page / old frontend", *medians, 0.05)]
 
 
 def start(cluster: Cluster) -> list[Row]:
@@ -204,6 +241,7 @@ def main() -> None:
             rows += leaderboards(cluster, n, 200, 3 if quick else 9)
         rows += crowd(cluster, 50, 10 if quick else 60)
         rows += start(cluster)
+        rows += [] if quick else against_the_old(cluster, 1_000, 3)
     report(rows)
 
 
