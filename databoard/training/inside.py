@@ -10,6 +10,7 @@ kills all that it has started, wherever that hides.
 | `/kit` | the code and the features of the kit, read-only, without the other submissions |
 | `/proc` | its own processes |
 | a network | none, not even one with other folds |
+| the kernel | without the calls that `seccomp` refuses |
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ import resource
 import signal
 import sys
 from pathlib import Path
+
+from databoard.training import seccomp
 
 SUBMISSION, WORK = Path("/submission"), Path("/scratch/work")
 SCRATCH_SIZE, SCRATCH_FILES = 1024**3, 100_000
@@ -67,6 +70,7 @@ def enter(files: Path, runs: Path) -> None:
     _LIBC.signal(signal.SIGABRT, ctypes.cast(_LIBC._exit, ctypes.c_void_p))
     resource.setrlimit(resource.RLIMIT_NPROC, (MAX_PROCESSES, MAX_PROCESSES))
     resource.setrlimit(resource.RLIMIT_NOFILE, (MAX_OPEN_FILES, MAX_OPEN_FILES))
+    seccomp.apply()
 
 
 def _mount(files: Path, runs: Path) -> None:

@@ -45,6 +45,9 @@ def libc(name, *arguments):
         raise OSError(ctypes.get_errno(), name)
     return "done"
 
+X86 = os.uname().machine == "x86_64"
+CLONE, KEYCTL = (56, 250) if X86 else (220, 219)
+
 def connect(family, address):
     with socket.socket(family) as end:
         end.settimeout(5)
@@ -170,6 +173,18 @@ class Scene:
             ),
             "host name": Attempt("socket.sethostname('x')", ("EPERM",)),
             "a module": Attempt("libc('syscall', 313, -1, b'', 0)", ("EPERM", "ENOSYS")),
+            "a user namespace": Attempt("libc('unshare', 1 << 28)", ("EPERM",)),
+            "one by cloning": Attempt(
+                "libc('syscall', CLONE, 1 << 28 | 17, 0, 0, 0, 0)", ("EPERM",)
+            ),
+            "one by a newer call": Attempt("libc('syscall', 435, 0, 0)", ("ENOSYS",)),
+            "a ring of calls": Attempt("libc('syscall', 425, 1, 0)", ("EPERM",)),
+            "a keyring": Attempt("libc('syscall', KEYCTL, 0, -3, 0)", ("EPERM",)),
+            "the hypervisor": Attempt("socket.socket(40, socket.SOCK_STREAM)", ("EPERM",)),
+            "the kernel's ciphers": Attempt("socket.socket(38, socket.SOCK_SEQPACKET)", ("EPERM",)),
+            "the filter": Attempt(
+                "Path('/proc/self/status').read_text().split('Seccomp:')[1].split()[0]", ("2",)
+            ),
             # processes
             "who there is": Attempt(
                 "[name for name in os.listdir('/proc') if name.isdigit()]", (["1"],)
