@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tasks.development import PARTS
+from tests.chromium import address_of, chromium  # noqa: F401 - fixtures for all
 from tests.lab.fixtures import lab, lab3, make_lab  # noqa: F401 - fixtures for all
 from tests.postgres import Cluster, private_cluster
 from tests.typist import typist  # noqa: F401 - a fixture for all

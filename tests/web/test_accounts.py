@@ -79,7 +79,9 @@ def test_cookies(
 ) -> None:
     monkeypatch.setenv("DATABOARD_SITE_URL", url)
     client = create_app(site.settings, site.engine).test_client()
-    (cookie,) = client.get("/login", base_url=asked).headers.getlist("Set-Cookie")
+    response = client.get("/login", base_url=asked)
+    (cookie,) = response.headers.getlist("Set-Cookie")
+    assert ("Cross-Origin-Opener-Policy" in response.headers) == is_secure
     name, *parts = cookie.split("; ")
     assert name.startswith("__Host-databoard=" if is_secure else "databoard=")
     assert {"HttpOnly", "Path=/", "SameSite=Lax"} <= set(parts)
