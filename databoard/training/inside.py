@@ -113,5 +113,8 @@ if __name__ == "__main__":  # in the box of a kit: whether there can be one for 
     child = fork()
     if child == 0:
         enter(Path("/kit"), Path("/kit"))
+        for folder in sys.path:  # which a box of root reads as nobody in particular
+            if folder.endswith("site-packages"):
+                os.listdir(folder)
         os._exit(0)
     sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))

@@ -62,7 +62,7 @@ def boxed(python: Path, kit: Path, folders: Iterable[Path] = ()) -> list[str]:
     for path in (*map(Path, SETTINGS), *_prefixes(python), ROOT / "databoard", *folders):
         if path.exists():
             options += _bind(path)
-    options += ["--tmpfs", str(ROOT / "databoard" / "specific")]
+    options += ["--tmpfs", str(ROOT / "databoard" / "specific")]  # kits of ours, with their data
     options += ["--ro-bind", str(kit), str(KIT), "--proc", "/proc", "--dir", "/dev"]
     for name in DEVICES:  # without a terminal, which Bubblewrap's own /dev has
         options += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
