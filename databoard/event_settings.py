@@ -85,6 +85,8 @@ _ALL = (
     _time("closing_at", "when submissions close"),
     Setting("official_score", "score type", "the score that ranks", str),
     Setting("score_kind", "bag or mean", "which score ranks", lambda value: check_kind(str(value))),
+    _flag("is_paused", "whether nothing more of it is trained for now"),
+    _count("priority", "events of a higher one are trained first", least=0),
     _flag("mails_submitted", "whether admins get a mail on each submission"),
     _flag("mails_trained", "whether a team gets a mail when its submission is trained"),
     _count("time_limit", "seconds that all folds of a submission may run"),

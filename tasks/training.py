@@ -31,6 +31,7 @@ def train_test(
     """Train the waiting submissions of an event."""
     from databoard import submissions
     from databoard.database import session_scope
+    from databoard.errors import DataboardError
     from databoard.lookup import find
     from databoard.model.event import Event
     from databoard.model.people import Team
@@ -41,7 +42,13 @@ def train_test(
     slots = None if jobs is None else as_count("The number of jobs", jobs)
     with opened() as (settings, engine):
         with session_scope(engine) as session:
-            which = Submission.event_id == find(session, Event, event).id
+            found = find(session, Event, event)
+            if found.is_paused:
+                raise DataboardError(
+                    f"The event {event} is paused.",
+                    f"Go on with it: inv update-event {event} --is-paused=no",
+                )
+            which = Submission.event_id == found.id
             if team is not None:
                 which &= Submission.team_id == find(session, Team, team).id
             if submission is not None:

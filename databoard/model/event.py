@@ -56,6 +56,8 @@ class Event(Named):
     opening_at: Mapped[datetime | None]
     public_opening_at: Mapped[datetime | None]  # from then on all see all code
     closing_at: Mapped[datetime | None]
+    is_paused: Mapped[bool] = mapped_column(default=False)  # nothing more of it is trained
+    priority: Mapped[int] = mapped_column(default=0)  # the highest is trained first
     mails_submitted: Mapped[bool] = mapped_column(default=True)  # to admins
     mails_trained: Mapped[bool] = mapped_column(default=True)  # to the team
     valid_combined: Mapped[float | None] = mapped_column(Double)

@@ -11,6 +11,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -26,7 +27,8 @@ class Submission(Base):
 
     `attempt` counts the leases ever given and never goes back: a result is stored only when it
     comes from the attempt that holds the lease. Times are means over folds in seconds, memory
-    is the largest of a fold in MB.
+    is the largest of a fold in MB. `turn` is the round of its event in which it is trained: one of
+    each team.
     """
 
     __tablename__ = "submission"
@@ -46,6 +48,9 @@ class Submission(Base):
             f"state = 'deleted' OR (state IN {FAILED}) = (error_kind IS NOT NULL)", name="error"
         ),
         Index("ix_submission_event_id_state", "event_id", "state"),
+        Index("ix_submission_event_id_turn", "event_id", "turn"),
+        Index("ix_submission_event_id_team_id_turn", "event_id", "team_id", "turn"),
+        Index("ix_submission_event_id_training_at", "event_id", "training_at"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -57,6 +62,7 @@ class Submission(Base):
     submitted_at: Mapped[datetime] = mapped_column(default=db_now())
 
     state: Mapped[str] = mapped_column(String(20), default="new")
+    turn: Mapped[int] = mapped_column(server_default=text("0"))  # given by a trigger
     attempt: Mapped[int] = mapped_column(default=0)
     lost_leases: Mapped[int] = mapped_column(default=0)
     worker: Mapped[str | None] = mapped_column(String(200))

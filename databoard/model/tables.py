@@ -15,12 +15,13 @@ from databoard.model.submission import Submission
 __all__ = ["Base", "audit", "event", "people", "problem", "sandbox", "site"]
 
 
-def _partial(name: str, column: Any, where: str) -> None:
+def _partial(name: str, where: str, *columns: Any) -> None:
     """An index on the rows for which `where` holds."""
-    Index(name, column, postgresql_where=text(where), sqlite_where=text(where))
+    Index(name, *columns, postgresql_where=text(where), sqlite_where=text(where))
 
 
-_partial("ix_submission_queue", Submission.id, "state = 'new'")
-_partial("ix_submission_lease_end", Submission.lease_end, "lease_end IS NOT NULL")
+_turn = (Submission.event_id, Submission.turn, Submission.id)
+_partial("ix_submission_queue", "state = 'new'", *_turn)
+_partial("ix_submission_lease_end", "lease_end IS NOT NULL", Submission.lease_end)
 # The number of a submission that is gone is given to no other one.
 Base.metadata.tables["submission"].dialect_options["sqlite"]["autoincrement"] = True

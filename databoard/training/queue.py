@@ -5,11 +5,10 @@ worker that lost it changes nothing. All times are the database's.
 """
 
 import math
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, delete, insert, literal_column, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, insert, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
@@ -21,6 +20,7 @@ from databoard.model.states import CHECKING_ERROR, LEASED, NEW, SCORED, TRAINING
 from databoard.model.submission import FoldRun, FoldScore, Submission, SubmissionScore
 from databoard.submissions import CANCELLED
 from databoard.training.outcome import Scores, SubmissionFailed
+from databoard.waiting import events_by_turn, waiting
 
 MAX_ATTEMPTS = 3
 
@@ -37,29 +37,31 @@ class Lease:
 def claim(
     session: Session, worker: str, seconds: float, which: ColumnElement[bool] | None = None
 ) -> Lease | None:
-    """Lease the oldest waiting submission, among `which`; None when there is none.
+    """Lease the waiting submission that comes next, among `which`; None when there is none.
 
-    One statement: on both databases at most one worker gets a submission.
+    Events that are not paused come by their priority, then in turns; in an event, teams come in
+    turns: a team that has submitted much delays nobody else's next submission. One statement
+    takes it: on both databases at most one worker gets a submission.
     """
-    # Written as a literal, so that SQLite sees that the partial index serves.
-    waiting = select(Submission.id).where(Submission.state == literal_column(f"'{NEW}'"))
-    if which is not None:
-        waiting = waiting.where(which)
-    oldest = waiting.order_by(Submission.id).limit(1).with_for_update(skip_locked=True)
-    row = session.execute(
-        update(Submission)
-        .where(Submission.id == oldest.scalar_subquery())
-        .values(
-            state=TRAINING,
-            worker=worker,
-            attempt=Submission.attempt + 1,
-            lease_end=db_now(seconds),
-            training_at=db_now(),
-        )
-        .returning(Submission.id, Submission.attempt)
-        .execution_options(synchronize_session=False)
-    ).first()
-    return None if row is None else Lease(row.id, row.attempt, worker)
+    for event_id in session.scalars(events_by_turn(which)).all():
+        first = waiting(which).where(Submission.event_id == event_id)
+        first = first.order_by(Submission.turn, Submission.id).limit(1)
+        row = session.execute(
+            update(Submission)
+            .where(Submission.id == first.with_for_update(skip_locked=True).scalar_subquery())
+            .values(
+                state=TRAINING,
+                worker=worker,
+                attempt=Submission.attempt + 1,
+                lease_end=db_now(seconds),
+                training_at=db_now(),
+            )
+            .returning(Submission.id, Submission.attempt)
+            .execution_options(synchronize_session=False)
+        ).first()
+        if row is not None:  # or other workers have just taken the last one
+            return Lease(row.id, row.attempt, worker)
+    return None
 
 
 def renew(
@@ -190,8 +192,8 @@ def score_again(session: Session, submission_id: int, attempt: int, scores: Scor
     _store_scores(session, submission_id, scores)
 
 
-def sweep(session: Session) -> int:
-    """Take back what dead workers hold; returns how many leases had ended.
+def sweep(session: Session) -> list[tuple[int, int]]:
+    """Take back what dead workers hold; returns the submissions and attempts that had ended.
 
     A submission that was lost MAX_ATTEMPTS times is a `checking_error`: something about it kills
     workers.
@@ -205,22 +207,27 @@ def lose(session: Session, lease: Lease) -> None:
         raise LeaseLost(f"The lease of submission {lease.submission_id} is lost.")
 
 
-def _lose(session: Session, *which: ColumnElement[bool]) -> int:
+def _lose(session: Session, *which: ColumnElement[bool]) -> list[tuple[int, int]]:
     lost = Submission.lost_leases + 1
     last_one = lost >= MAX_ATTEMPTS
     reason = f"The worker died {MAX_ATTEMPTS} times while training it."
-    return _update(
-        session,
-        (*which, Submission.state.in_(LEASED)),
-        state=case((last_one, CHECKING_ERROR), else_=NEW),
-        error_kind=case((last_one, "platform"), else_=None),
-        error_message=case((last_one, reason), else_=None),
-        ended_at=case((last_one, db_now()), else_=None),
-        lost_leases=lost,
-        worker=None,
-        lease_end=None,
-        training_at=None,
+    rows = session.execute(
+        update(Submission)
+        .where(*which, Submission.state.in_(LEASED))
+        .values(
+            state=case((last_one, CHECKING_ERROR), else_=NEW),
+            error_kind=case((last_one, "platform"), else_=None),
+            error_message=case((last_one, reason), else_=None),
+            ended_at=case((last_one, db_now()), else_=None),
+            lost_leases=lost,
+            worker=None,
+            lease_end=None,
+            training_at=None,
+        )
+        .returning(Submission.id, Submission.attempt)
+        .execution_options(synchronize_session=False)
     )
+    return [(id_, attempt) for id_, attempt in rows]
 
 
 def _held(lease: Lease) -> tuple[ColumnElement[bool], ...]:
@@ -233,19 +240,15 @@ def _held(lease: Lease) -> tuple[ColumnElement[bool], ...]:
 
 
 def _change(session: Session, lease: Lease, **values: Any) -> None:
-    if not _update(session, _held(lease), **values):
-        raise LeaseLost(f"The lease of submission {lease.submission_id} is lost.")
-
-
-def _update(session: Session, which: Iterable[ColumnElement[bool]], **values: Any) -> int:
     done = session.execute(
         update(Submission)
-        .where(*which)
+        .where(*_held(lease))
         .values(**values)
         .execution_options(synchronize_session=False)
     )
     assert isinstance(done, CursorResult)
-    return done.rowcount
+    if not done.rowcount:
+        raise LeaseLost(f"The lease of submission {lease.submission_id} is lost.")
 
 
 def sort_key(score: float | None, is_lower_the_better: bool) -> float:

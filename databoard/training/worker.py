@@ -97,7 +97,9 @@ class Worker:
     async def _begin_next(self, trainer: LocalEngine) -> bool:
         """Once a slot is free, claim a submission and start on it; False when none waits."""
         await trainer.slots.idle()
-        claimed = await self.in_database(self._claim)
+        lost, claimed = await self.in_database(self._claim)
+        for submission_id, attempt in lost:  # by workers that died; for the last time, perhaps
+            self._postman.tell(submission_id, attempt)
         if claimed is None:
             return False
         assignment = Assignment(*claimed, self.in_database, self._tell, self._lease_seconds)
@@ -116,12 +118,12 @@ class Worker:
         if progress.what in (SCORED, *FAILED, "lost"):  # which may have been the last time
             self._postman.tell(progress.work.submission_id, progress.work.attempt)
 
-    def _claim(self, session: Session) -> tuple[Lease, Work] | None:
-        queue.sweep(session)
+    def _claim(self, session: Session) -> tuple[list[tuple[int, int]], tuple[Lease, Work] | None]:
+        lost = queue.sweep(session)
         lease = queue.claim(session, self.name, self._lease_seconds, self._which)
         if lease is None:
-            return None
-        return lease, work_of(session, self._settings, lease.submission_id)
+            return lost, None
+        return lost, (lease, work_of(session, self._settings, lease.submission_id))
 
 
 def work_of(session: Session, settings: Settings, submission_id: int) -> Work:

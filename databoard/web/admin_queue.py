@@ -8,14 +8,15 @@ from dataclasses import replace
 
 from flask import Response, render_template, request
 from sqlalchemy import func, select
-from sqlalchemy.orm import contains_eager
+from sqlalchemy.orm import joinedload
 
 from databoard import database, interactions
 from databoard.export import write_csv
 from databoard.model.event import Event
-from databoard.model.states import LEASED, NEW
+from databoard.model.states import LEASED
 from databoard.model.submission import Submission
 from databoard.names import check_name
+from databoard.waiting import WAITS, in_order
 from databoard.web.admin import (
     blueprint,
     check_site_admin,
@@ -33,18 +34,17 @@ SHOWN, PER_PAGE = 200, 200
 @logged_in
 def queue() -> str:
     """What is trained and what waits, in the order of the queue."""
-    query = (
+    with_names = joinedload(Submission.team), joinedload(Submission.event)
+    leased = (
         select(Submission)
-        .join(Submission.team)
         .join(Event, Event.id == Submission.event_id)
-        .options(contains_eager(Submission.team))
-        .where(of_own_events())
+        .where(of_own_events(), Submission.state.in_(LEASED))
         .order_by(Submission.id)
     )
-    running = reading().scalars(query.where(Submission.state.in_(LEASED))).all()
-    waits = Submission.state == NEW
-    waiting = reading().scalars(query.where(waits).limit(SHOWN)).all()
-    count = reading().scalar(select(func.count()).where(waits, of_own_events()))
+    running = reading().scalars(leased.options(*with_names)).all()
+    first = in_order(of_own_events()).limit(SHOWN)
+    waiting = reading().scalars(first.options(*with_names)).all()
+    count = reading().scalar(select(func.count()).where(WAITS, of_own_events()))
     workers = sorted({each.worker for each in running if each.worker})
     return render_template(
         "admin_queue.html", running=running, waiting=waiting, count=count or 0, workers=workers

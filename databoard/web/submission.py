@@ -22,7 +22,7 @@ from werkzeug.wrappers import Response
 from databoard import credits, leaderboard, sandboxes
 from databoard.errors import DataboardError, NotFound
 from databoard.model.event import Event, EventScoreType
-from databoard.model.states import DELETED
+from databoard.model.states import DELETED, NEW
 from databoard.model.submission import (
     FoldRun,
     FoldScore,
@@ -31,6 +31,7 @@ from databoard.model.submission import (
     SubmissionScore,
 )
 from databoard.names import as_number
+from databoard.waiting import forecast
 from databoard.web import acts, code
 from databoard.web.session import logged_in, myself, note, reading, settings, viewer, writing
 from databoard.web.words import explained
@@ -63,6 +64,7 @@ def show(id: int, error: str = "", status: int = 200) -> tuple[str, int]:
         owed=_owed(submission) if sees_code else [],
         traceback=_traceback(submission) if is_owner or is_admin else None,
         can=acts.possible(viewer(), submission),
+        forecast=forecast(reading(), submission) if submission.state == NEW else None,
         error=error,
     )
     return page, status

@@ -182,7 +182,7 @@ def test_the_heartbeat_keeps_a_short_lease(ready: Deployment, name: str, tmp_pat
 
         def is_over() -> bool:
             with database.session_scope(ready.engine) as session:
-                assert queue.sweep(session) == 0
+                assert queue.sweep(session) == []
             ends.add(ready.get(submission_id).lease_end)
             return any(each.what == "scored" for each in news)
 

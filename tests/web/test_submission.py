@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -159,6 +160,23 @@ def test_nobody_else_does_anything(site: Site, who: str, action: str) -> None:
     with database.reading(site.engine) as session:
         submission = session.get_one(Submission, id_)
         assert submission.state == "scored" and submission.is_in_ensemble
+
+
+def test_how_long_one_waits(site: Site) -> None:
+    first, second = site.submit("saffron", "one"), site.submit("juniper", "two")
+    ended = site.add_scored("saffron", "before")
+    page = site.browser("saffron").get(f"/submissions/{first}")
+    assert "Waits for a worker, and comes next." in page
+    page = site.browser("juniper").get(f"/submissions/{second}")
+    assert "1 comes before it." in page and "It should start" not in page
+    with database.session_scope(site.engine) as session:
+        session.get_one(Submission, ended).training_at = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+        session.get_one(Submission, ended).ended_at = datetime(2026, 1, 2, 3, 5, tzinfo=UTC)
+    assert "It should start at about" in site.browser("juniper").get(f"/submissions/{second}")
+    site.set(is_paused=True)
+    page = site.browser("saffron").get(f"/submissions/{first}")
+    assert "training is paused in this event" in page
+    assert "autumn, paused" in site.browser("sage").get("/admin/queue")
 
 
 def test_folds_are_listed(site: Site) -> None:
