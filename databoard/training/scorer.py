@@ -8,6 +8,7 @@ import math
 import os
 import pickle
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,17 @@ from databoard.folds import digest_of
 from databoard.kits import Data, load_data, load_problem
 from databoard.predictions import BadPredictions, read_predictions
 from databoard.training.channel import Channel, Message
+from databoard.training.record import digest_of as digest_of_files
 
 MAX_PARTS = 100  # of features that are a tuple or a list
 
 
 def serve(channel: Channel) -> None:
-    """Open one kit, then answer `labels`, `score`, `again`, `bag` and `drop`, one by one."""
+    """Open one kit, then answer `labels`, `score`, `again`, `bag`, `data`, `drop`, one by one."""
     request, _ = channel.receive()
     number = request["id"]
+    # Beside the loading. What loads a kit ends with os._exit, which waits for no thread.
+    hashing = ThreadPoolExecutor(1).submit(digest_of_files, Path(request["data"]) / "data")
     try:
         scorer = Scorer(Path(request["kit"]), Path(request["data"]), Path(request["features"]))
     except DataboardError as error:
@@ -51,6 +55,9 @@ def serve(channel: Channel) -> None:
                     )
                 case "bag":
                     answer |= scorer.bag(request["job"])
+                case "data":
+                    # What cannot be read all was no hindrance to the loaders.
+                    answer["data"] = None if hashing.exception() else hashing.result()
                 case "again":
                     answer["scores"] = scorer.again(request["job"], Path(request["from"]))
                 case "drop":
