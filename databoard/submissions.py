@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import ColumnElement, case, delete, select, update
 from sqlalchemy.orm import Session, contains_eager
@@ -30,6 +31,7 @@ from databoard.model.states import (
 from databoard.model.submission import (
     BLANK,
     FoldRun,
+    RunRecord,
     Submission,
     SubmissionCredit,
     SubmissionScore,
@@ -160,6 +162,12 @@ def find_submission(session: Session, event_name: str, team_name: str, name: str
     return submission
 
 
+def record_of(session: Session, submission: Submission) -> dict[str, Any] | None:
+    """The run record of its scores; None of what is not scored, or was before records were kept."""
+    found = session.get(RunRecord, (submission.id, submission.attempt))
+    return None if found is None else found.record
+
+
 def select_some(
     session: Session, event_name: str, team_name: str = "", name: str = ""
 ) -> ColumnElement[bool]:
@@ -241,7 +249,7 @@ def put_back(session: Session, which: ColumnElement[bool]) -> int:
     """
     chosen = select(Submission.id).where(which)
     count = len(session.execute(chosen.with_for_update()).all())
-    for table in (SubmissionScore, FoldRun):
+    for table in (SubmissionScore, FoldRun, RunRecord):
         session.execute(delete(table).where(table.submission_id.in_(chosen)))
     session.execute(update(Submission).where(which).values(state=NEW, lost_leases=0, **BLANK))
     return count

@@ -3,6 +3,7 @@
 from tasks.command import LEFT_OUT, command, opened
 
 UNSAFE = "Run submitted code without its box, with all rights of yours: only code that you trust."
+UNEXPLAINED = "No part of its run record does. Does it use random numbers that are not seeded?"
 
 
 @command(
@@ -113,6 +114,46 @@ def backend_train_test_loop(
 
         with blending_beside(settings, engine, event) as blend:
             train(settings, engine, slots, which, pause, blend, is_boxed)
+
+
+@command(
+    help={
+        "event": "Name of the event.",
+        "team": "Name of the team.",
+        "submission": "Name of the submission.",
+        "json": "Print what differs as JSON.",
+        "unsafe_no_sandbox": UNSAFE,
+    }
+)
+def reproduce(ctx, event, team, submission, json=False, unsafe_no_sandbox=False):
+    """Run a submission again; compare its scores."""
+    import asyncio
+
+    from invoke import Exit
+
+    from databoard.training.reproduction import reproduce
+    from tasks.progress import showing_folds
+    from tasks.table import print_board, print_settings
+
+    with opened() as (settings, engine), showing_folds("running again") as report:
+        one, is_boxed = (event, team, submission), not unsafe_no_sandbox
+        again = reproduce(engine, settings, *one, report, is_boxed)
+        found = asyncio.run(again)
+    board, changed = found.board(), found.changed()
+    if json:
+        names = [column.name for column in board.columns]
+        scores = [dict(zip(names, row, strict=True)) for row in board.rows]
+        parts = [{"part": part, "stored": old, "now": new} for part, old, new in found.record()]
+        print_settings({"submission": found.label, "scores": scores, "record": parts})
+        raise Exit(code=1 if scores else 0)
+    n = len(found.stored)
+    if not board.rows:
+        though = f", though its run record differs in: {changed}" if changed else ""
+        print(f"All {n} scores of {found.label} are the same again, to the last digit{though}.")
+        return
+    print_board(board)
+    why = f"Its run record differs in: {changed}." if changed else UNEXPLAINED
+    raise Exit(f"{len(board.rows)} of {n} scores of {found.label} differ.\n{why}", code=1)
 
 
 def train(

@@ -13,7 +13,7 @@ ADMIN += "approve-user sign-up-team submit submit-starting-kit train-test set-st
 ADMIN += "print-submissions leaderboard update-event list-workflow-element-types list-workflows "
 ADMIN += "list-score-types list-problems list-events list-users list-teams keywords add-keyword "
 ADMIN += "set-keywords delete-submission delete-event-team delete-event delete-problem withdraw "
-ADMIN += "cancel credit exclude-from-ensemble score-submission export-leaderboards "
+ADMIN += "cancel credit exclude-from-ensemble score-submission reproduce export-leaderboards "
 ADMIN += "update-leaderboards add-team add-member set-access-level make-event-admin "
 ADMIN += "generate-single-password generate-passwords add-users-from-file "
 ADMIN += "sign-up-event-users-from-file compute-contributivity "
@@ -385,6 +385,15 @@ MISTAKES: dict[str, dict[tuple[str, ...], str]] = {
         **ON_ONE,
         ("autumn", "saffron", "first"): "Nothing of that is scored.\n"
         "Train first: inv train-test autumn",
+    },
+    "reproduce": {
+        **ON_ONE,
+        ("autumn", "saffron"): missing("reproduce", "submission"),
+        ("autumn", "saffron", "first"): "The submission first of saffron is new, not scored.\n"
+        "See: inv print-submissions autumn",
+        ("autumn", "saffron", "ranked"): "The submission ranked of saffron was scored before run "
+        "records were kept.\nTrain it again, which replaces its scores: inv set-state autumn "
+        "saffron ranked new",
     },
     "delete-user": {
         (): missing("delete-user", "name"),

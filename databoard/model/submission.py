@@ -1,8 +1,10 @@
 """Submissions, their lease, their folds and their scores."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
+    JSON,
     CheckConstraint,
     Double,
     ForeignKey,
@@ -177,6 +179,22 @@ class FoldScore(Base):
     test: Mapped[float | None] = mapped_column(Double)
     valid_bag: Mapped[float | None] = mapped_column(Double)
     test_bag: Mapped[float | None] = mapped_column(Double)
+
+
+class RunRecord(Base):
+    """What the scores of an attempt were made with, as `training.record` tells it.
+
+    A row of another attempt than the submission's is none of its scores: these were stored by
+    code that knows no records.
+    """
+
+    __tablename__ = "run_record"
+
+    submission_id: Mapped[int] = mapped_column(
+        ForeignKey("submission.id", ondelete="CASCADE"), primary_key=True
+    )
+    attempt: Mapped[int] = mapped_column(primary_key=True)
+    record: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
 class SubmissionCredit(Base):

@@ -83,7 +83,7 @@ class Assignment:
     async def _outcome(self, trainer: LocalEngine) -> Outcome:
         work = self._work
         try:
-            await asyncio.to_thread(_check_files, work)
+            await asyncio.to_thread(check_files, work)
             return await trainer.run(work, self._note, self.queued.set)
         except (SubmissionFailed, EngineDied) as failure:
             return failure
@@ -178,7 +178,7 @@ class Assignment:
             self._work.predictions.parent.parent.rmdir()
 
 
-def _check_files(work: Work) -> None:
+def check_files(work: Work) -> None:
     """What is not as it was submitted is not the team's fault. Raises PlatformFailed."""
     try:
         files = [SubmittedFile(path.name, path.read_bytes()) for path in work.files.iterdir()]

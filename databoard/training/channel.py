@@ -19,7 +19,7 @@ class ChannelClosed(Exception):
 
 
 class Channel:
-    """One end of a socket pair, used by one thread that waits."""
+    """One end of a socket pair, used by one thread that waits; any may send."""
 
     def __init__(self, end: socket.socket) -> None:
         self.socket = end

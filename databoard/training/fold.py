@@ -30,12 +30,13 @@ from typing import Any
 
 from databoard.errors import DataboardError
 from databoard.kits import load_problem
-from databoard.training import inside
+from databoard.training import inside, record
 from databoard.training.channel import Channel, ChannelClosed, Message
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 MAX_REASON = 16_000
 WATCH_SECONDS = 0.2
+SEED = 0  # of each fold
 _LIBRARIES = re.compile(r"/[^\s'\"()]*/(?:site-packages|python3\.\d+)/")
 PAGE = resource.getpagesize()
 
@@ -48,6 +49,7 @@ def serve(channel: Channel) -> None:
         signal.signal(number, signal.SIG_IGN)
     import rampwf  # noqa: F401 - what takes a second, paid while the scorer reads the data
 
+    run_record = record.of_process(SEED)
     request, _ = channel.receive()
     os.chdir(request["code"])
     try:
@@ -62,7 +64,7 @@ def serve(channel: Channel) -> None:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     gc.collect()
     gc.freeze()
-    channel.send({"id": request["id"]})
+    channel.send({"id": request["id"], "record": run_record})
     FoldServer(channel, problem, X_train, X_test, request["is_boxed"]).run()
 
 
@@ -191,8 +193,8 @@ def run_fold(
     os.chdir(work)
     os.environ["HOME"] = os.environ["TMPDIR"] = str(work)
     tempfile.tempdir = None  # the kit may have looked it up
-    random.seed(0)
-    np.random.seed(0)
+    random.seed(SEED)
+    np.random.seed(SEED)
 
     def say(step: str) -> None:
         os.write(status, f"{step}\n".encode())

@@ -43,18 +43,21 @@ class FoldOutcome:
 
 @dataclass(frozen=True)
 class Scores:
-    """All folds, and per score type the bag, mean and deviation over folds."""
+    """All folds, and per score type the bag, mean and deviation over folds; the run record."""
 
     folds: list[FoldOutcome]
     overall: list[dict[str, float | None]]
+    record: dict[str, Any] | None = None  # of a run: scoring again is none
 
     @classmethod
-    def of(cls, folds: list[FoldOutcome], bag: dict[str, Any]) -> "Scores":
+    def of(
+        cls, folds: list[FoldOutcome], bag: dict[str, Any], record: dict[str, Any] | None = None
+    ) -> "Scores":
         """The scores of the folds, completed by what the scorer says of their bag."""
         for index, prefixes in enumerate(bag["prefixes"]):
             for fold, prefix in zip(folds, prefixes, strict=True):
                 fold.scores[index] += prefix
-        return cls(folds, bag["overall"])
+        return cls(folds, bag["overall"], record)
 
 
 class SubmissionFailed(DataboardError):

@@ -17,7 +17,13 @@ from databoard.model.base import db_now
 from databoard.model.event import EventScoreType
 from databoard.model.problem import ScoreType
 from databoard.model.states import CHECKING_ERROR, LEASED, NEW, SCORED, TRAINING, path
-from databoard.model.submission import FoldRun, FoldScore, Submission, SubmissionScore
+from databoard.model.submission import (
+    FoldRun,
+    FoldScore,
+    RunRecord,
+    Submission,
+    SubmissionScore,
+)
 from databoard.submissions import CANCELLED
 from databoard.training.outcome import Scores, SubmissionFailed
 from databoard.waiting import events_by_turn, waiting
@@ -107,7 +113,10 @@ def fail(session: Session, lease: Lease, source: str, failure: SubmissionFailed)
 
 
 def finish(session: Session, lease: Lease, source: str, scores: Scores) -> None:
-    """Store the scores and end as `scored`. Raises LeaseLost; then nothing is stored."""
+    """Store the scores and their run record, and end as `scored`.
+
+    Raises LeaseLost; then nothing is stored.
+    """
     *steps, last = path(source, SCORED)
     for step in steps:
         _change(session, lease, state=step)
@@ -129,6 +138,9 @@ def finish(session: Session, lease: Lease, source: str, scores: Scores) -> None:
         run |= {"submission_id": lease.submission_id, "fold": fold}
         del run["scores"]
     session.execute(insert(FoldRun), runs)
+    if scores.record is not None:
+        own = {"submission_id": lease.submission_id, "attempt": lease.attempt}
+        session.execute(insert(RunRecord).values(**own, record=scores.record))
     _store_scores(session, lease.submission_id, scores)
 
 

@@ -4,10 +4,13 @@ It runs the kit's code and never a submission's; what comes back from a submissi
 plain arrays. Scores are ramp-workflow's own, fold by fold and bagged.
 """
 
+import contextlib
 import math
 import os
 import pickle
 import tempfile
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +18,18 @@ from databoard.errors import DataboardError
 from databoard.folds import digest_of
 from databoard.kits import Data, load_data, load_problem
 from databoard.predictions import BadPredictions, read_predictions
-from databoard.training.channel import Channel, Message
+from databoard.training.channel import Channel, ChannelClosed, Message
+from databoard.training.record import digest_of as digest_of_files
 
 MAX_PARTS = 100  # of features that are a tuple or a list
 
 
 def serve(channel: Channel) -> None:
-    """Open one kit, then answer `labels`, `score`, `again`, `bag` and `drop`, one by one."""
+    """Open one kit, then answer `labels`, `score`, `again`, `bag`, `data`, `drop`, one by one."""
     request, _ = channel.receive()
     number = request["id"]
+    # Beside the loading. What loads a kit ends with os._exit, which waits for no thread.
+    hashing = ThreadPoolExecutor(1).submit(digest_of_files, Path(request["data"]) / "data")
     try:
         scorer = Scorer(Path(request["kit"]), Path(request["data"]), Path(request["features"]))
     except DataboardError as error:
@@ -51,6 +57,9 @@ def serve(channel: Channel) -> None:
                     )
                 case "bag":
                     answer |= scorer.bag(request["job"])
+                case "data":
+                    hashing.add_done_callback(partial(_tell_digest, channel, request["id"]))
+                    continue
                 case "again":
                     answer["scores"] = scorer.again(request["job"], Path(request["from"]))
                 case "drop":
@@ -60,6 +69,13 @@ def serve(channel: Channel) -> None:
         channel.send(answer, files)
         for file in files:
             os.close(file)
+
+
+def _tell_digest(channel: Channel, number: int, hashing: Future[str | None]) -> None:
+    """Answer once it is known, while others are served; what cannot be read has no digest."""
+    with contextlib.suppress(ChannelClosed):
+        digest = None if hashing.exception() else hashing.result()
+        channel.send({"id": number, "data": digest})
 
 
 class Scorer:

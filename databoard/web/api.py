@@ -30,7 +30,7 @@ from databoard.web import acts, code, outbox
 from databoard.web.boards import seen
 from databoard.web.event import find_event
 from databoard.web.session import note, reading, settings, viewer, writing
-from databoard.web.submission import find, name_of, name_of_team
+from databoard.web.submission import find, name_of, name_of_team, record
 from databoard.web.words import explained
 
 PREFIX = "/api/v1"
@@ -162,7 +162,7 @@ def submit(name: str) -> tuple[Response, int]:
 
 @blueprint.get("/submissions/<int:id>")
 def one_submission(id: int) -> Response:
-    """A submission: its state, its scores, and the names of its files."""
+    """A submission: its state, and for who sees its code the names of its files, its run record."""
     return jsonify(_submission(find(id), with_files=True))
 
 
@@ -239,6 +239,7 @@ def _submission(submission: Submission, with_files: bool = False) -> dict[str, A
     }
     if with_files and viewer().sees_code(submission):
         told["files"] = [each.name for each in code.files(settings(), submission)]
+        told["record"] = record(submission)
     return told
 
 

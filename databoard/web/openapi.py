@@ -58,6 +58,11 @@ SCHEMAS = {
     "Row": _object(team=TEXT, submission=TEXT, id={"type": "integer"}),
     "State": _object(id={"type": "integer"}, state=TEXT),
 }
+# For who sees its code, when it is asked for alone.
+SCHEMAS["Submission"]["properties"] |= {
+    "files": {"type": "array", "items": TEXT},
+    "record": {"type": ["object", "null"], "additionalProperties": MAYBE_TEXT},
+}
 PAGE = ("page", {"type": "integer", "minimum": 1}, "Which thousand rows of it.")
 FORMAT = ("format", {"type": "string", "enum": ["json", "csv"]}, "JSON, or CSV.")
 FORM = {

@@ -31,6 +31,8 @@ from databoard.model.submission import (
     SubmissionScore,
 )
 from databoard.names import as_number
+from databoard.submissions import record_of
+from databoard.training.record import Parts, parts_of
 from databoard.waiting import forecast
 from databoard.web import acts, code
 from databoard.web.session import logged_in, myself, note, reading, settings, viewer, writing
@@ -60,6 +62,7 @@ def show(id: int, error: str = "", status: int = 200) -> tuple[str, int]:
         scores=_scores(submission),
         folds=_folds(submission),
         files=code.files(settings(), submission) if sees_code else None,
+        record=record(submission) if sees_code else None,
         others=_others(submission) if sees_code else [],
         owed=_owed(submission) if sees_code else [],
         traceback=_traceback(submission) if is_owner or is_admin else None,
@@ -180,6 +183,21 @@ def name_of(submission: Submission) -> str:
     """Its name, as the viewer may know it."""
     is_named = viewer().sees_names(submission.event) or viewer().owns(submission)
     return submission.name if is_named else "submission"
+
+
+def record(submission: Submission) -> Parts | None:
+    """Its run record, for those who see its code; None where there is none.
+
+    The digest of the data is the admins' alone: who knows all of the data but some test labels
+    could try out labels on it.
+    """
+    found = record_of(reading(), submission)
+    if found is None:
+        return None
+    parts = parts_of(found)
+    if not viewer().is_admin_of(submission.event):
+        parts.pop("data", None)
+    return parts
 
 
 def _code(submission: Submission) -> list[code.CodeFile]:

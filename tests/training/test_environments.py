@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from databoard import database, environments, events
+from databoard import database, environments, events, submissions
 from databoard.lookup import find
 from databoard.model.event import Event
 from tests.test_environments import OLD, index  # noqa: F401 - a fixture
@@ -98,4 +98,10 @@ def test_a_kit_that_needs_an_older_pandas_runs_there(
     assert not [each.message for each in news if each.message]
     assert deployment.get(there).state == deployment.get(here).state == "scored"
     assert deployment.stored(there) == deployment.stored(here)
+    with database.reading(deployment.engine) as session:
+        records = [
+            submissions.record_of(session, deployment.get(id_)) or {} for id_ in (there, here)
+        ]
+    assert records[0]["libraries"]["pandas"] == "1.5.3" < records[1]["libraries"]["pandas"]
+    assert records[0]["environment"] != records[1]["environment"]
     assert not [path for path in deployment.settings.kits_path.rglob("*.pyc")]

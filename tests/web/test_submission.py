@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from databoard import database, submissions
-from databoard.model.submission import FoldRun, Submission
+from databoard.model.submission import FoldRun, RunRecord, Submission
 from tests.web.board import Site
+from tests.web.test_api import Program
 
 
 def files_of(site: Site, id_: int) -> Path:
@@ -186,6 +187,34 @@ def test_folds_are_listed(site: Site) -> None:
         session.add(FoldRun(submission_id=id_, fold=0, **costs))
     page = site.browser("saffron").get(f"/submissions/{id_}")
     assert "1 min 15 s" in page and "100 MB" in page
+
+
+@pytest.mark.parametrize(
+    ("who", "sees", "sees_data"),
+    [
+        ("saffron", True, False),
+        ("juniper", True, False),
+        ("lovage", False, False),
+        ("", False, False),
+        ("sage", True, True),
+    ],
+)
+def test_who_sees_the_run_record(site: Site, who: str, sees: bool, sees_data: bool) -> None:
+    """Who sees the code; a digest of hidden labels could be tried out, so it is the admins'."""
+    id_ = site.add_scored("saffron", "first")
+    assert "Run record" not in site.browser("sage").get(f"/submissions/{id_}")
+    record = {"kit": "1f" * 32, "data": "2e" * 32, "libraries": {"numpy": "2.4.6", "blas": None}}
+    with database.session_scope(site.engine) as session:
+        session.add(RunRecord(submission_id=id_, attempt=0, record=record))
+    page = site.browser(who).get(f"/submissions/{id_}")
+    assert ("Libraries numpy" in page and "1f" * 32 in page) == sees
+    assert ("2e" * 32 in page) == sees_data
+    shown: dict[str, str | None]
+    shown = {"kit": "1f" * 32, "libraries numpy": "2.4.6", "libraries blas": None}
+    if sees_data:
+        shown["data"] = "2e" * 32
+    told = Program(site, who).get(f"/api/v1/submissions/{id_}")
+    assert told.get("record") == (shown if sees else None)
 
 
 def test_what_is_not_there(site: Site) -> None:

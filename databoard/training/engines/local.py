@@ -15,7 +15,7 @@ from typing import Any
 
 from databoard.errors import DataboardError
 from databoard.model import states
-from databoard.training import inside, sandbox
+from databoard.training import inside, record, sandbox
 from databoard.training.channel import ChannelClosed
 from databoard.training.engines.servers import KitServers, PlatformFailed, Servers
 from databoard.training.outcome import FoldOutcome, Scores, SubmissionFailed, Work
@@ -211,6 +211,7 @@ class LocalEngine:
                 await asyncio.gather(*tasks)
                 clock.cancel()
             answer, _ = await kit.scorer.call({"do": "bag", "job": run.job})
+            run_record = await record.of_run(kit.known, kit.scorer, run.work.files_digest)
         except* (SubmissionFailed, PlatformFailed, ChannelClosed) as errors:
             # Raised below: Python before 3.11.4 wraps what is raised here in a group.
             first = errors.exceptions[0]
@@ -224,7 +225,7 @@ class LocalEngine:
             raise failure
         if "error" in answer:
             raise SubmissionFailed(states.SCORING_ERROR, "predictions", answer["error"])
-        return Scores.of([task.result() for task in tasks], answer)
+        return Scores.of([task.result() for task in tasks], answer, run_record)
 
     async def _fold(self, run: Run, fold: int) -> FoldOutcome:
         folder = run.folder / str(fold)

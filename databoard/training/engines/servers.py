@@ -18,7 +18,7 @@ from databoard import apart
 from databoard.apart import PYTHON
 from databoard.config import ROOT
 from databoard.errors import DataboardError
-from databoard.training import sandbox
+from databoard.training import record, sandbox
 from databoard.training.channel import Caller, ChannelClosed, pair
 
 MAX_KITS = 4
@@ -60,6 +60,7 @@ class KitServers:
     folds: Folds
     n_folds: int
     folds_digest: str
+    known: record.Record  # of the run record, before anything is run
     users: int = 0
     is_retired: bool = False
 
@@ -256,7 +257,7 @@ class Servers:
             started.append(folds.process.pid)
         (folder / "features").chmod(0o644)
         kit_servers = KitServers(
-            signature, folder, scorer, folds, answer["n_folds"], answer["folds_digest"]
+            signature, folder, scorer, folds, answer["n_folds"], answer["folds_digest"], {}
         )
         try:
             opened, _ = await folds.caller.call(
@@ -272,6 +273,7 @@ class Servers:
         if "error" in opened:
             kit_servers.close()
             raise PlatformFailed(opened["error"])
+        kit_servers.known = record.of_kit(folder / kit.name, python) | opened["record"]
         return kit_servers
 
     def _start_folds(self, python: Path, folder: Path, folders: list[Path]) -> Folds:
