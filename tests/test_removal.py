@@ -202,16 +202,17 @@ def test_what_is_being_trained_is_not_deleted(
     with database.session_scope(engine) as session:
         event = session.scalars(select(Event).where(Event.name == "autumn")).one()
         of_autumn = update(Submission).where(Submission.event_id == event.id)
-        session.execute(of_autumn.values(state="new"))
+        submissions.put_back(session, Submission.event_id == event.id)
         leased = {"state": "training", "worker": "w", "lease_end": event.created_at}
         session.execute(of_autumn.values(leased))
+    before = counts(engine)
     with pytest.raises(DataboardError) as caught, database.session_scope(engine) as session:
         CASES[what][0](session, settings)
     assert re.fullmatch(
         r"The submission one is being trained\.\nEnd it first: inv cancel autumn \w+ one",
         str(caught.value),
     )
-    assert counts(engine) == everything()
+    assert counts(engine) == before
 
 
 def test_every_table_of_an_event_goes_with_it(engine: Engine, settings: Settings) -> None:
