@@ -225,6 +225,7 @@ def test_the_queue(site: Site) -> None:
     site.submit("saffron", "one")
     page = site.browser("sage").get("/admin/queue")
     assert "saffron: one" in page and "1 waits." in page
+    assert "<code>inv backend-train-test-loop</code>" in page
     with database.session_scope(site.engine) as session:
         for event in session.query(Event).all():
             event.admins.clear()

@@ -177,7 +177,8 @@ def test_how_long_one_waits(site: Site) -> None:
     site.set(is_paused=True)
     page = site.browser("saffron").get(f"/submissions/{first}")
     assert "training is paused in this event" in page
-    assert "autumn, paused" in site.browser("sage").get("/admin/queue")
+    page = site.browser("sage").get("/admin/queue")
+    assert "autumn, paused" in page and "all that waits is paused" in page
 
 
 def test_folds_are_listed(site: Site) -> None:
