@@ -116,7 +116,7 @@ def oldest_code(connection: Connection, revision: str) -> str | None:
     """The oldest code that works with a database at this revision; None when it is not told."""
     if not connection.dialect.has_table(connection, TABLE):
         return None
-    query = text(f"SELECT oldest_code FROM {TABLE} WHERE revision = :revision")  # noqa: S608
+    query = text(f"SELECT oldest_code FROM {TABLE} WHERE revision = :revision")  # noqa: S608 - a name cannot be bound
     found: str | None = connection.execute(query, {"revision": revision}).scalar()
     return found
 
@@ -174,8 +174,8 @@ def _record(connection: Connection, revision: str, oldest: str) -> None:
     # With the revision: whoever sets that by hand does not take the promise along.
     columns = "revision VARCHAR(32) NOT NULL, oldest_code VARCHAR(32) NOT NULL"
     connection.execute(text(f"CREATE TABLE IF NOT EXISTS {TABLE} ({columns})"))
-    connection.execute(text(f"DELETE FROM {TABLE}"))  # noqa: S608
-    insert = text(f"INSERT INTO {TABLE} VALUES (:revision, :oldest)")  # noqa: S608
+    connection.execute(text(f"DELETE FROM {TABLE}"))  # noqa: S608 - a name cannot be bound
+    insert = text(f"INSERT INTO {TABLE} VALUES (:revision, :oldest)")  # noqa: S608 - a name cannot be bound
     connection.execute(insert, {"revision": revision, "oldest": oldest})
 
 
